@@ -1,0 +1,1 @@
+//! SES, Route 53, STS and DNS as AWS documents them.
