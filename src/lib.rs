@@ -1,1 +1,4 @@
-//! The operator as a library.
+//! The operator as a library: what its binary and its tests are made of.
+#![forbid(unsafe_code)]
+
+pub mod mail;

@@ -1,0 +1,25 @@
+//! The rules of MAIL FROM, pure: names, regions, SES's states, and the records
+//! that stand at a MAIL FROM domain.
+//!
+//! Nothing here knows Kubernetes, AWS clients, a clock or async.
+
+mod identity;
+mod marker;
+mod mx;
+mod name;
+mod record;
+mod region;
+mod spf;
+mod txt;
+
+pub use identity::{BehaviorOnMxFailure, Identity, MailFrom, MailFromStatus};
+pub use marker::{Marker, MarkerError, Origin, Owner};
+pub use mx::{MX_PREFERENCE, Mx};
+pub use name::{DomainName, MailFromDomain, NameError};
+pub use record::{
+    Change, ChangeBatch, ChangeState, Delegation, HostedZoneId, NameView, RecordSet, RecordType,
+    Routing, Seen, Surroundings, Zone,
+};
+pub use region::{Partition, Region, RegionError, Regions};
+pub use spf::{AMAZON_SES, Spf, SpfFault};
+pub use txt::{TxtError, decode as decode_txt, encode as encode_txt};
