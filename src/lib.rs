@@ -1,4 +1,7 @@
 //! The operator as a library: what its binary and its tests are made of.
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod authority;
 pub mod mail;
+pub mod plan;

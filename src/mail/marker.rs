@@ -18,6 +18,8 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
@@ -52,7 +54,7 @@ impl Owner {
 }
 
 /// Where something that stands came from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum Origin {
     /// This operator made it, and may delete it.
     Created,

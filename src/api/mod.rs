@@ -1,0 +1,24 @@
+//! What users read and write: the `SesMailFrom` resource, its conditions, and
+//! the reasons in them.
+
+mod reason;
+mod spec;
+mod status;
+
+pub use reason::{Progress, Reason};
+pub use spec::{
+    DeletionPolicy, DnsProvider, DnsSpec, RegionSpec, Rollout, SesMailFrom, SesMailFromSpec,
+    WildcardPolicy,
+};
+pub use status::{
+    ConditionType, RecordState, RecordStatus, RegionStatus, Sending, SesMailFromStatus, ZoneStatus,
+};
+
+/// Removes what is ours before the object goes.
+pub const FINALIZER: &str = "mailfrom.dev/cleanup";
+/// The one field manager of every write to `status`.
+pub const FIELD_MANAGER: &str = "ses-mailfrom";
+/// A person asks for a reconcile now; echoed in `status.lastHandledReconcileAt`.
+pub const RECONCILE_REQUESTED_AT: &str = "mailfrom.dev/reconcile-requested-at";
+/// A person hands over the marker with exactly this text.
+pub const TAKE_OVER: &str = "mailfrom.dev/take-over";

@@ -1,0 +1,77 @@
+//! What a plan asks to be done.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::world::{Memory, Question};
+use crate::api::{Reason, SesMailFromStatus};
+use crate::authority::Grant;
+use crate::mail::{BehaviorOnMxFailure, ChangeBatch, MailFromDomain, Region};
+
+/// One thing to do. They are done in order, one at a time, and a cut between
+/// any two must be safe.
+#[derive(Debug)]
+pub enum Effect {
+    /// Add our finalizer.
+    AddFinalizer,
+    /// Take our finalizer away: nothing is left to clean up.
+    RemoveFinalizer,
+    /// Write ahead what is about to be done. The next effects are not done
+    /// unless this succeeds.
+    WriteStatus(Box<SesMailFromStatus>),
+    /// Submit one change batch for the records of one name.
+    ChangeRecords {
+        /// Leave to write at the name.
+        grant: Grant,
+        /// What to submit.
+        batch: ChangeBatch,
+        /// Whether this mends drift, for the metric.
+        repair: bool,
+    },
+    /// Set or clear the MAIL FROM domain of the identity in a region.
+    PutMailFrom {
+        /// Leave to write in the region.
+        grant: Grant,
+        /// Where.
+        region: Region,
+        /// The MAIL FROM domain; `None` clears it.
+        mail_from: Option<MailFromDomain>,
+        /// What SES does while it does not see the MX.
+        behavior: BehaviorOnMxFailure,
+        /// Whether this mends drift, for the metric.
+        repair: bool,
+    },
+}
+
+/// An Event for a person, posted on transitions only.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Notice {
+    /// Warning or Normal.
+    pub warning: bool,
+    /// UpperCamelCase, bounded.
+    pub reason: &'static str,
+    /// At most 1,024 bytes.
+    pub note: String,
+}
+
+/// What a plan comes to.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// What must be known before this plan counts, and from when on an answer
+    /// counts. While a question here is new to the facts, ask it and plan again.
+    pub questions: BTreeMap<Question, Timestamp>,
+    /// What to do. After the first that fails, and after the last, plan again.
+    pub effects: Vec<Effect>,
+    /// What to report when there is nothing to do now, where that differs from
+    /// the status that the API server holds.
+    pub report: Option<Box<SesMailFromStatus>>,
+    /// Posted once the report is written, or with the effects.
+    pub notices: Vec<Notice>,
+    /// When to plan again if nothing wakes the object earlier.
+    pub wake: Option<Timestamp>,
+    /// What to remember.
+    pub memory: Memory,
+    /// Why, for logs and metrics: the reason of `Ready`.
+    pub reason: Option<Reason>,
+}

@@ -1,0 +1,194 @@
+//! What a plan is made from: the object, what was observed, and what is remembered.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::{Reason, SesMailFrom};
+use crate::authority::{Place, Standing};
+use crate::mail::{
+    ChangeState, Delegation, DomainName, HostedZoneId, Identity, NameView, Region, Regions, Seen,
+    Surroundings, Zone,
+};
+
+/// The operator's own durations; each is a flag of the same name.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long SES looks for the MX: 72 h.
+    pub verification_window: Duration,
+    /// How long an abandoned name's records stay: 120 h.
+    pub drain_window: Duration,
+    /// Pending is polled at first at this pace…
+    pub poll_min: Duration,
+    /// …and at last at this.
+    pub poll_max: Duration,
+    /// Settled objects are looked at this often, jittered.
+    pub resync: Duration,
+    /// The first pause before a Failed setup is put again…
+    pub restart_pause_min: Duration,
+    /// …doubling up to this.
+    pub restart_pause_max: Duration,
+    /// No second put to an identity and region within this: reads may be stale.
+    pub put_hold_off: Duration,
+    /// How long a person has before a reason reads as Stalled.
+    pub stall_grace: Duration,
+    /// How old the last good reading may be before Ready is Unknown.
+    pub stale_after: Duration,
+    /// Three repairs of one value within this are a loop.
+    pub drift_loop_window: Duration,
+    /// How long to wait for DNS where neither change id nor name servers tell.
+    pub insync_fallback: Duration,
+    /// The oldest observation that a put may rest on.
+    pub max_observation_age: Duration,
+    /// How long zones are remembered.
+    pub zone_cache: Duration,
+    /// The regions that SES is known to have.
+    pub regions: Regions,
+}
+
+/// Everything a plan may look at.
+#[derive(Debug)]
+pub struct World<'a> {
+    /// The moment of the decision.
+    pub now: Timestamp,
+    /// The operator's durations.
+    pub settings: &'a Settings,
+    /// Spec, metadata and the status as the API server holds it.
+    pub object: &'a SesMailFrom,
+    /// How the object stands against the others.
+    pub standing: &'a Standing,
+    /// What is known of the outside.
+    pub facts: &'a Facts,
+    /// What this process remembers of the object.
+    pub memory: &'a Memory,
+}
+
+/// Something that a plan wants to know of the outside. Names are lower case,
+/// servers sorted.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Question {
+    /// The account of the operator's credentials (STS `GetCallerIdentity`).
+    Account,
+    /// What SES says of an identity in a region; the identity may be missing.
+    Identity(DomainName, Region),
+    /// The zones, public and private, that a name could lie in.
+    Zones(DomainName),
+    /// Whether the parent of this apex names any of these servers.
+    Delegation(DomainName, Vec<String>),
+    /// Every record set at a name.
+    Name(HostedZoneId, DomainName),
+    /// What stands around a name, up to the apex given last.
+    Surroundings(HostedZoneId, DomainName, DomainName),
+    /// Where a change is, by its id.
+    Change(String),
+    /// What these servers answer for a name.
+    Seen(DomainName, Vec<String>),
+}
+
+/// An answer to a [`Question`], of the variant of the same name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Value {
+    /// Twelve digits.
+    Account(String),
+    /// `None` where SES knows no such identity.
+    Identity(Option<Identity>),
+    /// Longest name first.
+    Zones(Vec<Zone>),
+    /// By the parent's servers.
+    Delegation(Delegation),
+    /// From Route 53's API.
+    Name(NameView),
+    /// From Route 53's API.
+    Surroundings(Surroundings),
+    /// From Route 53's API.
+    Change(ChangeState),
+    /// From the zone's own servers.
+    Seen(Seen),
+}
+
+/// Where a question stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Answer {
+    /// Asked; the object is woken when the answer is there.
+    NotYet,
+    /// The last try failed; asked again not before `retry_at`.
+    Failed {
+        /// Why.
+        fault: Fault,
+        /// When asking again makes sense.
+        retry_at: Timestamp,
+    },
+    /// Known as of the moment at which the request was sent.
+    Known {
+        /// When the request was sent.
+        sent: Timestamp,
+        /// What came back.
+        value: Value,
+    },
+}
+
+/// A failure of AWS or of the way to it, as far as a decision needs it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Fault {
+    /// `AccessDenied`, `AwsUnavailable`, or what the adapter can tell more exactly.
+    pub reason: Reason,
+    /// Whether it may go away by itself.
+    pub transient: bool,
+    /// Whether what was decided on has changed meanwhile (a lost compare-and-swap):
+    /// look again at once.
+    pub outdated: bool,
+    /// Names the action and the thing; stable, without request id.
+    pub message: String,
+}
+
+/// What is known of the outside, by question.
+#[derive(Clone, Debug, Default)]
+pub struct Facts(pub BTreeMap<Question, Answer>);
+
+/// What one process remembers of one object between two plans. Losing it costs
+/// time and calls, never correctness.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// Only answers sent after this count: the moment at which a new generation
+    /// or a requested reconcile was first seen.
+    pub fresh_from: Option<Timestamp>,
+    /// The generation and the requested reconcile that `fresh_from` speaks of.
+    pub fresh_for: (i64, Option<String>),
+    /// What was last found at each place.
+    pub findings: BTreeMap<Place, Remembered>,
+    /// The last change submitted for a name, and when.
+    pub changes: BTreeMap<DomainName, (String, Timestamp)>,
+    /// Writes that failed, by place.
+    pub faults: BTreeMap<Place, WriteFault>,
+    /// Names whose DNS was wrong when last looked at.
+    pub dns_wrong: std::collections::BTreeSet<DomainName>,
+    /// Since when the report differs from the stored status by progress alone.
+    pub unreported_since: Option<Timestamp>,
+    /// Whether everything was observed once since this process started.
+    pub observed: bool,
+}
+
+/// What was last found at a place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remembered {
+    /// Why.
+    pub reason: Reason,
+    /// For a person.
+    pub message: String,
+    /// Since when this reason stands.
+    pub first: Timestamp,
+    /// When the place was last read well.
+    pub last: Timestamp,
+}
+
+/// A write that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WriteFault {
+    /// Why.
+    pub fault: Fault,
+    /// When.
+    pub at: Timestamp,
+    /// How often in a row.
+    pub count: u32,
+}
