@@ -3,5 +3,6 @@
 
 pub mod api;
 pub mod authority;
+pub mod clock;
 pub mod mail;
 pub mod plan;
