@@ -105,6 +105,12 @@ reasons! {
     SettingMailFrom: Reconciling, "";
     /// SES looks for the MX.
     Pending: Reconciling, "";
+    /// `Aligned` only: mail does not leave with the custom MAIL FROM domain yet.
+    MailFromNotVerified: Done, "";
+    /// `Aligned` only: the text of the SPF record rules out that SPF passes.
+    SpfNotPassing: Done, "repair the SPF record at the MAIL FROM domain";
+    /// `Aligned` only: the domain's DMARC record is not read by this version.
+    DmarcNotChecked: Done, "";
     /// Nothing is wrong.
     Succeeded: Done, "";
 }

@@ -26,6 +26,8 @@ pub struct Claimant {
     pub domain: DomainName,
     /// Every region of spec and status, and every MAIL FROM domain of both.
     pub places: BTreeSet<Place>,
+    /// The owner of the marker that the take-over annotation spells out, if any.
+    pub take_over: Option<Owner>,
 }
 
 /// Another object that claims the same place.
@@ -101,12 +103,8 @@ impl Claims {
             });
             rivals.insert(contested.1, rivals_here.collect());
         }
-        Some(Standing { me: me.clone(), rivals })
-    }
-
-    /// The object of this operator that a marker speaks for, if there is one.
-    pub fn object_of(&self, owner: &Owner) -> Option<&ObjectKey> {
-        self.owners.get(owner)
+        let taken_from = me.take_over.as_ref().and_then(|owner| self.owners.get(owner)).cloned();
+        Some(Standing { me: me.clone(), rivals, taken_from })
     }
 }
 
@@ -129,6 +127,8 @@ pub struct Standing {
     me: Claimant,
     /// Per place, the other claimants and whether each goes before us.
     rivals: BTreeMap<Place, Vec<(Rival, bool)>>,
+    /// The object of this operator that the take-over annotation would rob.
+    taken_from: Option<ObjectKey>,
 }
 
 impl Standing {
@@ -167,9 +167,9 @@ impl Standing {
         }
     }
 
-    /// Whether a marker is that of another object that claims one of our places.
-    pub fn rival_of(&self, owner: &Owner) -> Option<&Rival> {
-        let all = self.rivals.values().flatten().map(|(rival, _)| rival);
-        all.into_iter().find(|rival| rival.owner == *owner)
+    /// The object of this operator whose marker the take-over annotation
+    /// spells out: such a marker is never handed over.
+    pub fn taken_from(&self) -> Option<&ObjectKey> {
+        self.taken_from.as_ref()
     }
 }

@@ -1,6 +1,6 @@
 //! What a plan is made from: the object, what was observed, and what is remembered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -162,9 +162,11 @@ pub struct Memory {
     /// Writes that failed, by place.
     pub faults: BTreeMap<Place, WriteFault>,
     /// Names whose DNS was wrong when last looked at.
-    pub dns_wrong: std::collections::BTreeSet<DomainName>,
+    pub dns_wrong: BTreeSet<DomainName>,
     /// Since when the report differs from the stored status by progress alone.
     pub unreported_since: Option<Timestamp>,
+    /// When this process first planned the object.
+    pub started: Option<Timestamp>,
     /// Whether everything was observed once since this process started.
     pub observed: bool,
 }

@@ -1,0 +1,120 @@
+//! What the spec asks for, parsed once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::api::{DeletionPolicy, Rollout, SesMailFrom, WildcardPolicy};
+use crate::authority::Place;
+use crate::mail::{
+    BehaviorOnMxFailure, DomainName, HostedZoneId, MailFromDomain, NameError, Region, Regions,
+};
+
+/// What the spec asks for. An object that is being deleted wants nothing.
+#[derive(Clone, Debug)]
+pub(super) struct Desired {
+    /// The SES identity.
+    pub domain: DomainName,
+    /// Each region's MAIL FROM domain.
+    pub regions: BTreeMap<Region, MailFromDomain>,
+    /// Each MAIL FROM domain's regions, in the order of the spec.
+    pub names: BTreeMap<MailFromDomain, Vec<Region>>,
+    /// The name of `spec.subdomain`.
+    pub shared: MailFromDomain,
+    /// Whose endpoint the shared MX names, where the spec says so.
+    pub mx_region: Option<Region>,
+    /// What SES is to do in the end.
+    pub behavior: BehaviorOnMxFailure,
+    /// Whether RejectMessage goes with the first put.
+    pub immediate: bool,
+    /// Seconds.
+    pub ttl: u32,
+    /// Whether a wildcard may be switched off for the name.
+    pub override_wildcard: bool,
+    /// The zone that the spec names.
+    pub zone: Option<HostedZoneId>,
+    /// What goes when the object goes.
+    pub deletion: DeletionPolicy,
+    /// Whether the object is being deleted.
+    pub deleting: bool,
+    /// Regions that cannot be used, and why.
+    pub unusable: BTreeMap<String, String>,
+    /// `metadata.generation`.
+    pub generation: i64,
+}
+
+impl Desired {
+    /// Parses the spec. The CRD's own rules refuse most of what fails here.
+    pub(super) fn of(object: &SesMailFrom, known: &Regions) -> Result<Self, NameError> {
+        let spec = &object.spec;
+        let domain = DomainName::parse(&spec.domain)?;
+        let shared = MailFromDomain::new(&spec.subdomain, &domain)?;
+        let deleting = object.metadata.deletion_timestamp.is_some();
+        let mut desired = Self {
+            regions: BTreeMap::new(),
+            names: BTreeMap::new(),
+            mx_region: spec.mx_region.as_deref().and_then(|name| known.get(name).ok()),
+            behavior: spec.behavior_on_mx_failure,
+            immediate: spec.rollout == Rollout::Immediate,
+            ttl: u32::try_from(spec.dns.ttl_seconds).unwrap_or(300),
+            override_wildcard: spec.dns.wildcard_policy == WildcardPolicy::Override,
+            zone: spec.dns.hosted_zone_id.as_deref().and_then(HostedZoneId::parse),
+            deletion: spec.deletion_policy,
+            deleting,
+            unusable: BTreeMap::new(),
+            generation: object.metadata.generation.unwrap_or(0),
+            domain,
+            shared,
+        };
+        if !deleting {
+            desired.add_regions(object, known)?;
+        }
+        Ok(desired)
+    }
+
+    fn add_regions(&mut self, object: &SesMailFrom, known: &Regions) -> Result<(), NameError> {
+        for entry in &object.spec.regions {
+            let name = match &entry.subdomain {
+                Some(own) => MailFromDomain::new(own, &self.domain)?,
+                None => self.shared.clone(),
+            };
+            match known.get(&entry.name) {
+                Ok(region) => {
+                    self.names.entry(name.clone()).or_default().push(region.clone());
+                    self.regions.insert(region, name);
+                }
+                Err(error) => {
+                    self.unusable.insert(entry.name.clone(), error.to_string());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everything that an object claims or may still hold: the regions and MAIL
+/// FROM domains of its spec and of its status. `None` where its domain is no name.
+pub fn claimed_places(
+    object: &SesMailFrom,
+    known: &Regions,
+) -> Option<(DomainName, BTreeSet<Place>)> {
+    let domain = DomainName::parse(&object.spec.domain).ok()?;
+    let spec = &object.spec;
+    let spec_regions = spec.regions.iter().map(|entry| entry.name.as_str());
+    let own = spec.regions.iter().filter_map(|entry| entry.subdomain.as_deref());
+    let shares = spec.regions.iter().any(|entry| entry.subdomain.is_none());
+    let subdomains = shares.then_some(spec.subdomain.as_str()).into_iter().chain(own);
+    let spec_names = subdomains.filter_map(|sub| MailFromDomain::new(sub, &domain).ok());
+    let status = object.status.iter();
+    let status_regions = status.clone().flat_map(|s| s.regions.iter().map(|r| r.name.as_str()));
+    let recorded = status.flat_map(|s| s.records.iter().map(|r| r.name.as_str()));
+    let status_names = recorded.filter_map(|name| MailFromDomain::below(name, &domain).ok());
+    let regions = spec_regions.chain(status_regions).filter_map(|name| known.get(name).ok());
+    let names = spec_names.chain(status_names);
+    let places = regions.map(Place::Region).chain(names.map(Place::Name)).collect();
+    Some((domain, places))
+}
+
+/// The drain window of an abandoned name: none for an object that goes.
+pub(super) fn drain_window(desired: &Desired, window: Duration) -> Duration {
+    if desired.deleting { Duration::ZERO } else { window }
+}

@@ -1,0 +1,183 @@
+//! What the object wants no longer: regions to clear, names to drain, and at
+//! last everything.
+
+use super::desired::drain_window;
+use super::finding::Finding;
+use super::inquiry::{Reading, after};
+use super::names::{NameChange, NamePlan};
+use super::records::{self, Removal};
+use super::regions::RegionPlan;
+use super::scene::{Holding, Scene};
+use super::survey::{Mark, Survey, Surveyed};
+use crate::api::{DeletionPolicy, Reason, RecordState, RecordStatus, RegionStatus};
+use crate::authority::Place;
+use crate::mail::{ChangeBatch, MailFromDomain, MailFromStatus, Marker, Region};
+
+impl Scene<'_> {
+    /// Decides for a region that is not in the spec. `None` where there is
+    /// nothing of ours in it.
+    pub(super) fn leaving_region(&self, region: &Region) -> Option<RegionPlan> {
+        let stored = self.region_status(region);
+        let holding = self.holding(region);
+        if stored.is_none() && !matches!(holding, Holding::Ours(..)) {
+            return None;
+        }
+        let status = self.mirrored(region);
+        let rest = |finding: Finding| Some(self.waiting(region, finding, status.clone()));
+        if self.account_changed(stored.and_then(|s| s.account.as_ref())) {
+            return rest(self.other_account(&format!("the MAIL FROM setting in {region}")));
+        }
+        match &self.regions[region] {
+            Reading::Waiting => return Some(self.unread_leaving(region, None)),
+            Reading::Failed(fault) => return Some(self.unread_leaving(region, Some(fault))),
+            Reading::Known { .. } => {}
+        }
+        match holding {
+            Holding::Unknown => Some(self.unread_leaving(region, None)),
+            Holding::Missing | Holding::Foreign(_) => None,
+            Holding::Empty => self.cleared(region, status),
+            Holding::Ours(held, _) => {
+                let place = Place::Region(region.clone());
+                let marker = self.deciding_mark(region).and_then(Mark::marker);
+                match self.world.standing.claim(&place, marker) {
+                    Ok(grant) => {
+                        let plan = self.clearing(region, &held, status, grant);
+                        let finding = plan.finding.clone();
+                        let policy = self.desired.deletion;
+                        let deleting = self.desired.deleting;
+                        let finding =
+                            if deleting { finding.waiting_deletion(policy) } else { finding };
+                        Some(RegionPlan { finding, ..plan })
+                    }
+                    // Another object has it now; what it holds is not ours to clear.
+                    Err(_) => None,
+                }
+            }
+        }
+    }
+
+    /// SES says that nothing is set. Just after a first put that may be an old
+    /// answer, and believing it would forget a setting of ours.
+    fn cleared(&self, region: &Region, status: RegionStatus) -> Option<RegionPlan> {
+        let stored = self.region_status(region)?;
+        let seen_set = stored.mail_from_status != MailFromStatus::NotStarted;
+        let put = stored.last_put_time.as_ref().filter(|_| !seen_set)?;
+        let due = after(put.0, self.world.settings.put_hold_off);
+        if self.world.now >= due {
+            return None;
+        }
+        self.inquiry.wake_at(due);
+        let text = format!("making sure that SES in {region} holds nothing of ours");
+        Some(self.waiting(region, Finding::new(Reason::SettingMailFrom, text), status))
+    }
+
+    fn waiting(&self, region: &Region, finding: Finding, status: RegionStatus) -> RegionPlan {
+        let finding = self.said_in_deletion(finding);
+        self.resting(region, finding, status)
+    }
+
+    fn unread_leaving(&self, region: &Region, fault: Option<&super::world::Fault>) -> RegionPlan {
+        let plan = self.unread_region(region, fault);
+        let finding = self.said_in_deletion(plan.finding.clone());
+        RegionPlan { finding, ..plan }
+    }
+
+    fn said_in_deletion(&self, finding: Finding) -> Finding {
+        let waits = self.desired.deleting && !finding.message.contains("deletionPolicy");
+        if waits { finding.waiting_deletion(self.desired.deletion) } else { finding }
+    }
+
+    /// Decides for a name that is not in the spec. `None` where there is
+    /// nothing of ours at it.
+    pub(super) fn leaving_name(&self, name: &MailFromDomain) -> Option<NamePlan> {
+        let stored = self.stored_records(name);
+        let surveyed = match &self.names[name] {
+            Survey::Waiting => return Some(self.unread_name_leaving(name, stored, None)),
+            Survey::Failed(fault) => {
+                return Some(self.unread_name_leaving(name, stored, Some(fault)));
+            }
+            // Without a zone nothing stands that could be taken away.
+            Survey::NoZone(_) => return None,
+            Survey::Known(surveyed) => surveyed,
+        };
+        let marker = surveyed.mark.mine()?.clone();
+        let grant = match self.may_publish(name, surveyed) {
+            Ok((grant, _)) => grant,
+            Err(finding) => {
+                return Some(NamePlan::resting(self.said_in_deletion(finding), stored));
+            }
+        };
+        if let Some(holder) = self.holder(name) {
+            let text = format!("the records of {name} stay while SES in {holder} uses them");
+            let reason = if self.desired.deleting { Reason::Deleting } else { Reason::Succeeded };
+            return Some(NamePlan::resting(Finding::new(reason, text), stored));
+        }
+        let records = self.draining(stored);
+        let begun = records.iter().filter_map(|r| r.since.as_ref()).map(|time| time.0).max();
+        let window = drain_window(&self.desired, self.world.settings.drain_window);
+        let due = begun.map_or(self.world.now, |begun| after(begun, window));
+        if self.world.now < due {
+            self.inquiry.wake_at(due);
+            let text = format!("the records of {name} stay for late bounces");
+            return Some(NamePlan::resting(Finding::new(Reason::Succeeded, text), records));
+        }
+        self.removed(name, surveyed, &marker, grant, records)
+    }
+
+    fn unread_name_leaving(
+        &self,
+        name: &MailFromDomain,
+        stored: Vec<RecordStatus>,
+        fault: Option<&super::world::Fault>,
+    ) -> NamePlan {
+        let plan = self.unread_name(name, stored, fault);
+        let finding = self.said_in_deletion(plan.finding.clone());
+        NamePlan { finding, ..plan }
+    }
+
+    /// A region whose setting of ours names, or may name, the name.
+    fn holder(&self, name: &MailFromDomain) -> Option<&Region> {
+        let holds = |region: &&Region| match self.holding(region) {
+            Holding::Ours(held, _) => held == *name,
+            Holding::Unknown => true,
+            Holding::Empty => self.leaving_region(region).is_some() && self.desired.deleting,
+            _ => false,
+        };
+        self.regions.keys().find(holds)
+    }
+
+    fn draining(&self, mut records: Vec<RecordStatus>) -> Vec<RecordStatus> {
+        for record in records.iter_mut().filter(|r| r.state != RecordState::Draining) {
+            record.state = RecordState::Draining;
+            record.since = Some(self.now());
+        }
+        records
+    }
+
+    fn removed(
+        &self,
+        name: &MailFromDomain,
+        surveyed: &Surveyed<'_>,
+        marker: &Marker,
+        grant: crate::authority::Grant,
+        records: Vec<RecordStatus>,
+    ) -> Option<NamePlan> {
+        let keeps_records =
+            self.desired.deleting && self.desired.deletion == DeletionPolicy::RetainDNS;
+        let extent = if keeps_records { Removal::Marker } else { Removal::Records };
+        let regions = &self.world.settings.regions;
+        let changes = records::removal(surveyed, marker, extent, regions);
+        let batch =
+            ChangeBatch { zone: surveyed.zone.id.clone(), changes, comment: self.comment() };
+        let change = NameChange { grant, batch, repaired: Vec::new() };
+        let text = format!("taking what is ours from {name}");
+        let plan = match self.gated_change(change, name) {
+            Ok(change) => {
+                let finding = Finding::new(Reason::Deleting, text);
+                NamePlan { change, ..NamePlan::resting(finding, records) }
+            }
+            Err(finding) => NamePlan::resting(self.said_in_deletion(finding), records),
+        };
+        Some(plan)
+    }
+}

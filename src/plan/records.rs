@@ -1,0 +1,243 @@
+//! The record sets of a MAIL FROM domain: what is wanted, and the one batch of
+//! compare-and-swap changes that leads there.
+
+use super::survey::{Surveyed, txt_texts};
+use crate::mail::{
+    Change, DomainName, MailFromDomain, Marker, Mx, Origin, RecordSet, RecordType, Regions,
+    Routing, Spf, encode_txt,
+};
+
+/// What must stand at a name.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub name: MailFromDomain,
+    /// The feedback endpoint that the MX names.
+    pub host: DomainName,
+    /// Of the record sets that we create.
+    pub ttl: u32,
+    pub marker: Marker,
+}
+
+/// The way from what stands to what is wanted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Difference {
+    /// In the order in which Route 53 is to take them.
+    pub changes: Vec<Change>,
+    /// Types whose values differ, and so have to be seen in DNS again.
+    pub moved: Vec<RecordType>,
+}
+
+/// Something that is not ours stands where ours must.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Conflict {
+    pub rtype: RecordType,
+    pub message: String,
+}
+
+impl Wanted {
+    /// The MX value.
+    pub(super) fn mx(&self) -> Mx {
+        Mx::to_feedback(self.host.clone())
+    }
+
+    /// The TXT values that are ours at a name that holds `texts`.
+    pub(super) fn txt_values(&self, texts: &[String]) -> Vec<String> {
+        let spf = texts.iter().find_map(|text| Spf::parse(text));
+        let spf = spf.map_or_else(Spf::for_ses, |found| found.with_ses());
+        let values = [spf.to_string(), self.marker.to_string()];
+        values.iter().map(|value| encode_txt(value.as_bytes())).collect()
+    }
+}
+
+/// The difference at a name that is free or carries our marker. A conflict at
+/// one type leaves the other kept up.
+pub(super) fn difference(
+    found: &Surveyed<'_>,
+    wanted: &Wanted,
+    regions: &Regions,
+) -> (Difference, Vec<Conflict>) {
+    let mut difference = Difference::default();
+    let mx = difference.mx(found.mx(), wanted, regions);
+    let txt = difference.txt(found.txt(), wanted);
+    (difference, [mx, txt].into_iter().filter_map(Result::err).collect())
+}
+
+impl Difference {
+    fn mx(
+        &mut self,
+        found: Option<&RecordSet>,
+        wanted: &Wanted,
+        regions: &Regions,
+    ) -> Result<(), Conflict> {
+        let set = RecordSet {
+            name: wanted.name.name().clone(),
+            rtype: RecordType::Mx,
+            ttl: wanted.ttl,
+            values: vec![wanted.mx().to_value()],
+            routing: Routing::Simple,
+        };
+        let Some(found) = found else {
+            self.moved.push(RecordType::Mx);
+            self.changes.push(Change::Create(set));
+            return Ok(());
+        };
+        let current = our_mx(found, regions).ok_or_else(|| Conflict {
+            rtype: RecordType::Mx,
+            message: format!(
+                "{} has the MX {} where {} must stand alone",
+                wanted.name,
+                quoted(&found.values),
+                set.values[0]
+            ),
+        })?;
+        let same_host = current.host == wanted.host;
+        let adopted = wanted.marker.mx == Origin::Adopted;
+        if same_host && (adopted || (current == wanted.mx() && found.ttl == wanted.ttl)) {
+            return Ok(());
+        }
+        if !same_host {
+            self.moved.push(RecordType::Mx);
+        }
+        self.changes.extend([Change::Delete(found.clone()), Change::Create(set)]);
+        Ok(())
+    }
+
+    fn txt(&mut self, found: Option<&RecordSet>, wanted: &Wanted) -> Result<(), Conflict> {
+        let texts = found.map(txt_texts).unwrap_or_default();
+        let spf: Vec<&String> = texts.iter().filter(|text| Spf::is_spf(text)).collect();
+        if spf.len() > 1 {
+            return Err(Conflict {
+                rtype: RecordType::Txt,
+                message: format!(
+                    "{} has {} SPF records, {}, where one may be (RFC 7208 section 4.5)",
+                    wanted.name,
+                    spf.len(),
+                    spf.iter().map(|text| format!("\"{text}\"")).collect::<Vec<_>>().join(" and ")
+                ),
+            });
+        }
+        let spf_stands = spf.iter().any(|text| Spf::parse(text).is_some_and(|s| s.includes_ses()));
+        if !spf_stands {
+            self.moved.push(RecordType::Txt);
+        }
+        let set = RecordSet {
+            name: wanted.name.name().clone(),
+            rtype: RecordType::Txt,
+            ttl: txt_ttl(found, &texts, wanted),
+            values: txt_values(found, &texts, wanted),
+            routing: Routing::Simple,
+        };
+        match found {
+            None => self.changes.push(Change::Create(set)),
+            Some(found) if *found == set => {}
+            Some(found) => {
+                self.changes.extend([Change::Delete(found.clone()), Change::Create(set)]);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The one MX of a set, where it is one that we could have built: any region's
+/// feedback endpoint, alone.
+pub(super) fn our_mx(set: &RecordSet, regions: &Regions) -> Option<Mx> {
+    let [value] = set.values.as_slice() else { return None };
+    Mx::parse(value).filter(|mx| regions.is_feedback_host(&mx.host))
+}
+
+/// The TTL of a set that others share is left as it is.
+fn txt_ttl(found: Option<&RecordSet>, texts: &[String], wanted: &Wanted) -> u32 {
+    let ours = |text: &String| Marker::is_marker(text) || *text == Spf::for_ses().to_string();
+    match found {
+        Some(found) if wanted.marker.spf == Origin::Adopted || !texts.iter().all(ours) => found.ttl,
+        _ => wanted.ttl,
+    }
+}
+
+/// The values of the set: those of others stay where they are, byte for byte.
+fn txt_values(found: Option<&RecordSet>, texts: &[String], wanted: &Wanted) -> Vec<String> {
+    let marker = wanted.marker.to_string();
+    let mut values: Vec<String> = found.map(|set| set.values.clone()).unwrap_or_default();
+    let spf_at = texts.iter().position(|text| Spf::is_spf(text));
+    match spf_at.and_then(|at| Some((at, Spf::parse(&texts[at])?))) {
+        Some((_, spf)) if spf.includes_ses() => {}
+        Some((at, spf)) => values[at] = encode_txt(spf.with_ses().to_string().as_bytes()),
+        None => values.push(encode_txt(Spf::for_ses().to_string().as_bytes())),
+    }
+    match texts.iter().position(|text| Marker::is_marker(text)) {
+        Some(at) if texts[at] == marker => {}
+        Some(at) => values[at] = encode_txt(marker.as_bytes()),
+        None => values.push(encode_txt(marker.as_bytes())),
+    }
+    values
+}
+
+/// How much of a name goes with its owner.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Removal {
+    /// What we created, the terms that we added, and the marker.
+    Records,
+    /// The marker alone.
+    Marker,
+}
+
+/// The changes that take what is ours from a name that carries our marker.
+pub(super) fn removal(
+    found: &Surveyed<'_>,
+    marker: &Marker,
+    removal: Removal,
+    regions: &Regions,
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let whole = removal == Removal::Records;
+    let mx = found.mx().filter(|set| our_mx(set, regions).is_some());
+    if let Some(mx) = mx.filter(|_| whole && marker.mx == Origin::Created) {
+        changes.push(Change::Delete(mx.clone()));
+    }
+    let Some(txt) = found.txt() else { return changes };
+    let spf_goes = whole && marker.spf == Origin::Created;
+    let left: Vec<String> = txt
+        .values
+        .iter()
+        .zip(txt_texts(txt))
+        .filter_map(|(value, text)| what_is_left(value, &text, spf_goes))
+        .collect();
+    if left == txt.values {
+        return changes;
+    }
+    changes.push(Change::Delete(txt.clone()));
+    if !left.is_empty() {
+        changes.push(Change::Create(RecordSet { values: left, ..txt.clone() }));
+    }
+    changes
+}
+
+fn what_is_left(value: &str, text: &str, spf_goes: bool) -> Option<String> {
+    if Marker::is_marker(text) || (spf_goes && text == Spf::for_ses().to_string()) {
+        return None;
+    }
+    match Spf::parse(text) {
+        // Others have edited the record that we made: it loses our term alone.
+        Some(spf) if spf_goes && spf.includes_ses() => {
+            Some(encode_txt(spf.without_ses().to_string().as_bytes()))
+        }
+        _ => Some(value.to_owned()),
+    }
+}
+
+/// Values as a message shows them: bounded, so that a status stays small.
+pub(super) fn quoted(values: &[String]) -> String {
+    let shown: Vec<String> = values.iter().take(4).map(|value| bounded(value)).collect();
+    let more = values.len().saturating_sub(shown.len());
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{rest}", shown.join(", "))
+}
+
+pub(super) fn bounded(value: &str) -> String {
+    let printable = |c: char| if c.is_control() { '?' } else { c };
+    let mut text: String = value.chars().take(200).map(printable).collect();
+    if value.chars().count() > 200 {
+        text.push('…');
+    }
+    format!("\"{text}\"")
+}

@@ -1,0 +1,93 @@
+//! What one plan hands to the next.
+
+use super::conditions::Decided;
+use super::dns::DnsVerdict;
+use super::scene::Scene;
+use super::world::{Memory, Remembered, World};
+use crate::api::{RECONCILE_REQUESTED_AT, Reason, RecordState};
+use crate::authority::Place;
+use crate::mail::MailFromStatus;
+
+/// The memory as this plan begins: a new generation or a requested reconcile
+/// wants answers of its own.
+pub(super) fn begin(world: &World<'_>) -> Memory {
+    let mut memory = world.memory.clone();
+    memory.started.get_or_insert(world.now);
+    let metadata = &world.object.metadata;
+    let requested = metadata.annotations.as_ref().and_then(|all| all.get(RECONCILE_REQUESTED_AT));
+    let now_for = (metadata.generation.unwrap_or(0), requested.cloned());
+    if memory.fresh_for != now_for {
+        memory.fresh_for = now_for;
+        memory.fresh_from = Some(world.now);
+        memory.faults.clear();
+    }
+    memory
+}
+
+impl Scene<'_> {
+    /// The memory as this plan leaves it.
+    pub(super) fn remember(&self, decided: &Decided, mut memory: Memory) -> Memory {
+        memory.findings = decided
+            .findings()
+            .into_iter()
+            .filter_map(|(place, finding)| Some((place?, finding)))
+            .filter_map(|(place, finding)| {
+                let old = self.world.memory.findings.get(&place);
+                let read = was_read(decided, &place);
+                if !read && old.is_none() {
+                    return None;
+                }
+                let same = old.filter(|old| old.reason == finding.reason);
+                let remembered = Remembered {
+                    reason: if read { finding.reason } else { old?.reason },
+                    message: if read { finding.message.clone() } else { old?.message.clone() },
+                    first: if read {
+                        same.map_or(self.world.now, |old| old.first)
+                    } else {
+                        old?.first
+                    },
+                    last: if read { self.world.now } else { old?.last },
+                };
+                Some((place, remembered))
+            })
+            .collect();
+        memory.observed |= decided
+            .findings()
+            .iter()
+            .all(|(place, _)| place.as_ref().is_none_or(|place| was_read(decided, place)));
+        self.remember_names(decided, &mut memory);
+        memory
+    }
+
+    fn remember_names(&self, decided: &Decided, memory: &mut Memory) {
+        for (name, plan) in &decided.names {
+            let seen = plan.records.iter().all(|r| r.state == RecordState::Published);
+            if plan.read && seen && plan.change.is_none() {
+                memory.changes.remove(name.name());
+            }
+            let troubled = self.desired.names.get(name).into_iter().flatten().any(|region| {
+                let status = decided.regions.get(region).and_then(|plan| plan.status.as_ref());
+                status.is_some_and(|status| status.mail_from_status == MailFromStatus::Failed)
+            });
+            match plan.dns {
+                DnsVerdict::Wrong(_) => {
+                    memory.dns_wrong.insert(name.name().clone());
+                }
+                _ if !troubled && plan.read => {
+                    memory.dns_wrong.remove(name.name());
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn was_read(decided: &Decided, place: &Place) -> bool {
+    match place {
+        Place::Region(region) => decided.regions.get(region).is_some_and(|plan| plan.read),
+        Place::Name(name) => decided
+            .names
+            .get(name)
+            .is_some_and(|plan| plan.read && plan.finding.reason != Reason::Observing),
+    }
+}

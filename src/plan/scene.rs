@@ -1,0 +1,262 @@
+//! Everything read for one plan: the identities in their regions and the
+//! records at their names, before anything is decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::desired::Desired;
+use super::inquiry::{Inquiry, Reading};
+use super::survey::{Mark, Survey, Surveyed, txt_texts};
+use super::window::{poll_pace, resync_pace};
+use super::world::World;
+use super::zone::{self, ZoneChoice};
+use crate::api::{RecordStatus, RegionStatus, SesMailFromStatus};
+use crate::authority::Place;
+use crate::mail::{HostedZoneId, Identity, MailFrom, MailFromDomain, MailFromStatus, Region};
+
+/// One plan's view of the world.
+#[derive(Debug)]
+pub(super) struct Scene<'a> {
+    pub world: &'a World<'a>,
+    pub inquiry: &'a Inquiry<'a>,
+    pub desired: Desired,
+    /// As the API server holds it.
+    pub stored: &'a SesMailFromStatus,
+    /// Of the operator's credentials.
+    pub account: Reading<&'a String>,
+    /// Every region that the object wants or may still hold.
+    pub regions: BTreeMap<Region, Reading<&'a Option<Identity>>>,
+    /// Every MAIL FROM domain that it wants, published, or finds SES holding.
+    pub names: BTreeMap<MailFromDomain, Survey<'a>>,
+}
+
+/// What SES holds for the identity in a region, and whose it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Holding<'a> {
+    /// It takes a reading that is not there.
+    Unknown,
+    /// SES knows no such identity.
+    Missing,
+    /// No MAIL FROM domain is set.
+    Empty,
+    /// A MAIL FROM domain where our marker stands and lists the region.
+    Ours(MailFromDomain, &'a MailFrom),
+    /// Somebody else's.
+    Foreign(&'a MailFrom),
+}
+
+impl<'a> Scene<'a> {
+    /// Asks for everything that every decision needs.
+    pub(super) fn read(
+        world: &'a World<'a>,
+        inquiry: &'a Inquiry<'a>,
+        desired: Desired,
+        stored: &'a SesMailFromStatus,
+    ) -> Self {
+        let account = inquiry.account();
+        let (regions, names) = (BTreeMap::new(), BTreeMap::new());
+        let mut scene = Self { world, inquiry, desired, stored, account, regions, names };
+        scene.read_claimed();
+        scene.read_marked();
+        scene
+    }
+
+    fn read_claimed(&mut self) {
+        let claimed =
+            super::desired::claimed_places(self.world.object, &self.world.settings.regions);
+        for place in claimed.map(|(_, places)| places).unwrap_or_default() {
+            match place {
+                Place::Region(region) => self.read_region(region),
+                Place::Name(name) => self.read_name(name),
+            }
+        }
+    }
+
+    /// Regions that our markers list though nothing else names them any more
+    /// (a status that was lost), and the names that SES holds.
+    fn read_marked(&mut self) {
+        let marks = self.names.values().filter_map(|survey| match survey {
+            Survey::Known(surveyed) => surveyed.mark.mine(),
+            _ => None,
+        });
+        let listed: BTreeSet<String> = marks.flat_map(|marker| marker.regions.clone()).collect();
+        for region in listed.iter().filter_map(|name| self.world.settings.regions.get(name).ok()) {
+            self.read_region(region);
+        }
+        let held: Vec<MailFromDomain> = self
+            .regions
+            .values()
+            .filter_map(|reading| held_name(reading, &self.desired))
+            .filter(|name| !self.names.contains_key(name))
+            .collect();
+        for name in held {
+            self.read_name(name);
+        }
+    }
+
+    fn read_region(&mut self, region: Region) {
+        if self.regions.contains_key(&region) {
+            return;
+        }
+        let pace = self.region_pace(&region);
+        let reading = self.inquiry.identity(&self.desired.domain, &region, pace);
+        self.regions.insert(region, reading);
+    }
+
+    /// How old SES's word may be: fast while something is on its way.
+    fn region_pace(&self, region: &Region) -> Duration {
+        let settings = self.world.settings;
+        let since = |at: Timestamp| poll_pace(elapsed(at, self.world.now), settings);
+        let remembered = self.world.memory.findings.get(&Place::Region(region.clone()));
+        let begun = match self.region_status(region) {
+            Some(status) if self.is_settled(status) => None,
+            Some(status) => status.last_put_time.as_ref().or(status.since.as_ref()).map(|t| t.0),
+            None => None,
+        };
+        let unsettled = remembered.filter(|r| r.reason != crate::api::Reason::Succeeded);
+        let begun = begun.or(unsettled.map(|remembered| remembered.first));
+        begun.map_or_else(|| self.resync(), |at| since(at).min(self.resync()))
+    }
+
+    fn is_settled(&self, status: &RegionStatus) -> bool {
+        let wanted = Some(self.desired.behavior) == status.behavior_on_mx_failure;
+        let settled = status.mail_from_status == MailFromStatus::Success && wanted;
+        (settled || status.mail_from_status == MailFromStatus::Failed) && !self.desired.deleting
+    }
+
+    fn read_name(&mut self, name: MailFromDomain) {
+        let survey = self.survey(&name);
+        self.names.insert(name, survey);
+    }
+
+    fn survey(&self, name: &MailFromDomain) -> Survey<'a> {
+        let kept = self.kept_zone(name);
+        let (inquiry, settings) = (self.inquiry, self.world.settings);
+        let zone = match zone::choose(inquiry, settings, &self.desired, name.name(), kept.as_ref())
+        {
+            ZoneChoice::Chosen(zone) => zone,
+            ZoneChoice::Waiting => return Survey::Waiting,
+            ZoneChoice::Failed(fault) => return Survey::Failed(fault),
+            ZoneChoice::Refused(finding) => return Survey::NoZone(finding),
+        };
+        match inquiry.name(&zone.id, name.name(), self.resync()) {
+            Reading::Waiting => Survey::Waiting,
+            Reading::Failed(fault) => Survey::Failed(fault),
+            Reading::Known { sent, value } => {
+                let txt = value.simple(&crate::mail::RecordType::Txt);
+                let texts = txt.map(txt_texts).unwrap_or_default();
+                let mark = Mark::read(&texts, self.world.standing.owner());
+                Survey::Known(Surveyed { zone, view: value, sent, mark })
+            }
+        }
+    }
+
+    /// The zone in which status says that the name's records are.
+    pub(super) fn kept_zone(&self, name: &MailFromDomain) -> Option<HostedZoneId> {
+        let record = self.record_status(name, "MX").or_else(|| self.record_status(name, "TXT"))?;
+        HostedZoneId::parse(&record.zone)
+    }
+
+    /// What status holds of a record set.
+    pub(super) fn record_status(
+        &self,
+        name: &MailFromDomain,
+        rtype: &str,
+    ) -> Option<&'a RecordStatus> {
+        let here = |r: &&RecordStatus| r.name == name.as_str() && r.rtype == rtype;
+        self.stored.records.iter().find(here)
+    }
+
+    /// What status holds of a region.
+    pub(super) fn region_status(&self, region: &Region) -> Option<&'a RegionStatus> {
+        self.stored.regions.iter().find(|status| status.name == region.as_str())
+    }
+
+    /// `--resync` for this object.
+    pub(super) fn resync(&self) -> Duration {
+        let uid = self.world.object.metadata.uid.as_deref().unwrap_or_default();
+        resync_pace(uid, self.world.settings)
+    }
+
+    /// The name, where it was read.
+    pub(super) fn surveyed(&self, name: &MailFromDomain) -> Option<&Surveyed<'a>> {
+        match self.names.get(name) {
+            Some(Survey::Known(surveyed)) => Some(surveyed),
+            _ => None,
+        }
+    }
+
+    /// What SES holds in a region, and whose it is.
+    pub(super) fn holding(&self, region: &Region) -> Holding<'a> {
+        let Some(Reading::Known { value, .. }) = self.regions.get(region) else {
+            return Holding::Unknown;
+        };
+        let Some(identity) = value else { return Holding::Missing };
+        let Some(mail_from) = &identity.mail_from else { return Holding::Empty };
+        let Ok(name) = MailFromDomain::below(&mail_from.domain, &self.desired.domain) else {
+            return Holding::Foreign(mail_from);
+        };
+        match self.names.get(&name) {
+            Some(Survey::Known(surveyed)) => match &surveyed.mark {
+                Mark::Mine(marker) if marker.regions.contains(region.as_str()) => {
+                    Holding::Ours(name, mail_from)
+                }
+                Mark::None if self.was_ours(region, &name) => Holding::Ours(name, mail_from),
+                _ => Holding::Foreign(mail_from),
+            },
+            // A name without a zone of this account carries no marker of ours.
+            Some(Survey::NoZone(_)) | None if !self.was_ours(region, &name) => {
+                Holding::Foreign(mail_from)
+            }
+            Some(Survey::NoZone(_)) => Holding::Ours(name, mail_from),
+            _ => Holding::Unknown,
+        }
+    }
+
+    /// Whether status says that we set `name` in `region`: what counts where
+    /// the marker is gone because somebody deleted it.
+    pub(super) fn was_ours(&self, region: &Region, name: &MailFromDomain) -> bool {
+        let status = self.region_status(region);
+        let set = |s: &RegionStatus| {
+            s.last_put_time.is_some() && s.mail_from_domain.as_deref() == Some(name.as_str())
+        };
+        status.is_some_and(set) && !self.account_changed(status.and_then(|s| s.account.as_ref()))
+    }
+
+    /// Whether another account answers than the one in status.
+    pub(super) fn account_changed(&self, recorded: Option<&String>) -> bool {
+        match (&self.account, recorded) {
+            (Reading::Known { value, .. }, Some(recorded)) => *value != recorded,
+            _ => false,
+        }
+    }
+
+    /// The marker that decides who holds a region: the one at the name that
+    /// SES holds, else the one at the name that we want there.
+    pub(super) fn deciding_mark(&self, region: &Region) -> Option<&Mark> {
+        let held = self.regions.get(region).and_then(|r| held_name(r, &self.desired));
+        let name = held.as_ref().or_else(|| self.desired.regions.get(region))?;
+        self.surveyed(name).map(|surveyed| &surveyed.mark)
+    }
+
+    /// When the region's identity was read.
+    pub(super) fn sent(&self, region: &Region) -> Option<Timestamp> {
+        match self.regions.get(region) {
+            Some(Reading::Known { sent, .. }) => Some(*sent),
+            _ => None,
+        }
+    }
+}
+
+fn held_name(reading: &Reading<&Option<Identity>>, desired: &Desired) -> Option<MailFromDomain> {
+    let Reading::Known { value: Some(identity), .. } = reading else { return None };
+    let held = identity.mail_from.as_ref()?;
+    MailFromDomain::below(&held.domain, &desired.domain).ok()
+}
+
+/// How long ago `at` was; nothing where it lies ahead.
+pub(super) fn elapsed(at: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(at)).unwrap_or(Duration::ZERO)
+}

@@ -1,0 +1,186 @@
+//! From what was decided to what is done, one effect after another.
+
+use std::borrow::Cow;
+
+use super::conditions::Decided;
+use super::effect::{Effect, Notice, Plan};
+use super::inquiry::after;
+use super::names::NameChange;
+use super::regions::Put;
+use super::report::{PROGRESS_DELAY, condition};
+use super::scene::Scene;
+use super::world::{Memory, World};
+use crate::api::{ConditionType, Reason, RegionStatus, SesMailFromStatus};
+use crate::mail::{MailFromDomain, Region};
+
+/// Lets the object go without touching anything.
+pub(super) fn release(world: &World<'_>, why: &str) -> Plan {
+    Plan {
+        effects: vec![Effect::RemoveFinalizer],
+        notices: vec![Notice { warning: false, reason: "Released", note: why.to_owned() }],
+        memory: world.memory.clone(),
+        reason: Some(Reason::Deleting),
+        ..Plan::default()
+    }
+}
+
+/// Reports a spec that the CRD's own rules should have refused.
+pub(super) fn refuse(world: &World<'_>, stored: &SesMailFromStatus, why: String) -> Plan {
+    let said = |kind: ConditionType, status: &str| {
+        let old = condition(stored, kind).filter(|old| old.status == status);
+        let now = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+            super::drift::whole_seconds(world.now),
+        );
+        k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition {
+            type_: kind.as_str().to_owned(),
+            status: status.to_owned(),
+            reason: Reason::InvalidSpec.as_str().to_owned(),
+            message: why.clone(),
+            observed_generation: world.object.metadata.generation,
+            last_transition_time: old.map_or(now, |old| old.last_transition_time.clone()),
+        }
+    };
+    let report = SesMailFromStatus {
+        observed_generation: world.object.metadata.generation.unwrap_or(0),
+        conditions: vec![said(ConditionType::Ready, "False"), said(ConditionType::Stalled, "True")],
+        ..stored.clone()
+    };
+    Plan {
+        report: (report != *stored).then(|| Box::new(report)),
+        memory: world.memory.clone(),
+        reason: Some(Reason::InvalidSpec),
+        ..Plan::default()
+    }
+}
+
+/// The effects of what was decided; where there are none, the report.
+pub(super) fn steps(scene: &Scene<'_>, mut decided: Decided, memory: Memory, held: bool) -> Plan {
+    let status = scene.report(&decided);
+    let mut memory = scene.remember(&decided, memory);
+    let ready = condition(&status, ConditionType::Ready);
+    let reason = ready.and_then(|c| Reason::ALL.iter().find(|r| r.as_str() == c.reason)).copied();
+    if !held {
+        return Plan { effects: vec![Effect::AddFinalizer], memory, reason, ..Plan::default() };
+    }
+    let nothing_left = decided.regions.is_empty() && decided.names.is_empty();
+    if scene.desired.deleting && nothing_left {
+        let done = "SES is cleared; the records were treated by deletionPolicy";
+        let plan = release(scene.world, done);
+        return Plan { memory, ..plan };
+    }
+    let mut effects = Effects { scene, draft: Cow::Borrowed(&status), plan: Plan::default() };
+    let changes = decided.names.iter_mut();
+    for (name, change) in changes.filter_map(|(name, plan)| Some((name, plan.change.take()?))) {
+        effects.change(name, change);
+    }
+    let puts = decided.regions.iter_mut();
+    for (region, put) in puts.filter_map(|(region, plan)| Some((region, plan.put.take()?))) {
+        effects.put(region, put);
+    }
+    let mut plan = effects.plan;
+    if plan.effects.is_empty() {
+        memory = settle(scene, status, memory, &mut plan);
+    } else {
+        // Shown if the effects have to wait for quota.
+        let differs = status != *scene.stored && may_report(scene, &memory);
+        plan.report = differs.then(|| Box::new(status));
+    }
+    Plan { memory, reason, ..plan }
+}
+
+/// Reports, now or once it has lasted.
+fn settle(
+    scene: &Scene<'_>,
+    status: SesMailFromStatus,
+    mut memory: Memory,
+    plan: &mut Plan,
+) -> Memory {
+    if status == *scene.stored || !may_report(scene, &memory) {
+        memory.unreported_since = None;
+        return memory;
+    }
+    let now = scene.world.now;
+    let since = *memory.unreported_since.get_or_insert(now);
+    let due = after(since, PROGRESS_DELAY);
+    if scene.is_urgent(&status) || now >= due {
+        plan.notices = scene.transitions(&status);
+        plan.report = Some(Box::new(status));
+        memory.unreported_since = None;
+    } else {
+        plan.wake = Some(due);
+    }
+    memory
+}
+
+/// Until everything was observed once since the process started, a status that
+/// speaks of this generation stays as it was.
+fn may_report(scene: &Scene<'_>, memory: &Memory) -> bool {
+    let speaks = scene.stored.observed_generation == scene.desired.generation;
+    let stale = memory.started.is_some_and(|started| {
+        super::scene::elapsed(started, scene.world.now) > scene.world.settings.stale_after
+    });
+    memory.observed || stale || !speaks
+}
+
+/// Builds the effects, each write behind the status that names its place.
+struct Effects<'s, 'a> {
+    scene: &'s Scene<'a>,
+    /// The status as it will stand once the effects so far are done.
+    draft: Cow<'s, SesMailFromStatus>,
+    plan: Plan,
+}
+
+impl Effects<'_, '_> {
+    fn change(&mut self, name: &MailFromDomain, change: NameChange) {
+        let zone = change.batch.zone.as_str();
+        let stored = self.scene.stored;
+        let named =
+            stored.records.iter().any(|record| record.name == name.as_str() && record.zone == zone)
+                && stored.zones.iter().any(|known| known.id == zone);
+        let removing = !self.scene.desired.names.contains_key(name);
+        if !removing && (!named || !change.repaired.is_empty()) {
+            for known in self.draft.to_mut().zones.iter_mut().filter(|known| known.id == zone) {
+                known.change_id = None;
+            }
+            self.write_ahead();
+        }
+        let repair = !change.repaired.is_empty();
+        if repair {
+            let types: Vec<String> = change.repaired.iter().map(ToString::to_string).collect();
+            let note = format!(
+                "the {} at {name} had been changed or removed; publishing it again",
+                types.join(" and ")
+            );
+            self.plan.notices.push(Notice { warning: true, reason: "DriftRepaired", note });
+        }
+        let NameChange { grant, batch, .. } = change;
+        self.plan.effects.push(Effect::ChangeRecords { grant, batch, repair });
+    }
+
+    fn put(&mut self, region: &Region, put: Put) {
+        let Put { grant, mail_from, behavior, ahead, repairs } = put;
+        self.enter(ahead);
+        self.write_ahead();
+        let repair = repairs.is_some();
+        if let Some(what) = repairs {
+            let note = format!("{what} by somebody else; putting it back");
+            self.plan.notices.push(Notice { warning: true, reason: "DriftRepaired", note });
+        }
+        let region = region.clone();
+        let effect = Effect::PutMailFrom { grant, region, mail_from, behavior, repair };
+        self.plan.effects.push(effect);
+    }
+
+    fn enter(&mut self, ahead: RegionStatus) {
+        let regions = &mut self.draft.to_mut().regions;
+        match regions.iter_mut().find(|status| status.name == ahead.name) {
+            Some(status) => *status = ahead,
+            None => regions.push(ahead),
+        }
+    }
+
+    fn write_ahead(&mut self) {
+        let status = Box::new(self.draft.clone().into_owned());
+        self.plan.effects.push(Effect::WriteStatus(status));
+    }
+}
