@@ -35,7 +35,7 @@ impl Decided {
         let regions = self.regions.iter();
         let regions =
             regions.map(|(region, plan)| (Some(Place::Region(region.clone())), &plan.finding));
-        let names = self.names.iter();
+        let names = self.names.iter().filter(|(_, plan)| !plan.idle);
         let names = names.map(|(name, plan)| (Some(Place::Name(name.clone())), &plan.finding));
         let spec = self.unusable.iter().map(|finding| (None, finding));
         spec.chain(regions).chain(names).collect()
@@ -198,6 +198,12 @@ impl Scene<'_> {
         if let Some(worst) = Decided::worst(open.map(|(_, plan)| &plan.finding)) {
             let (reason, message) = (worst.reason, worst.sentence());
             return Said { kind, status: "False", reason, message };
+        }
+        // That DNS could not be asked is found out once, when the records become
+        // visible, and stays said for the generation.
+        let same = self.stored.observed_generation == self.desired.generation;
+        if let Some(said) = self.as_before(kind).filter(|said| same && said.status == "True") {
+            return said;
         }
         let notes: Vec<&str> = wanted.map(|(_, plan)| plan.finding.message.as_str()).collect();
         let message = if notes.is_empty() { "nothing to publish".into() } else { notes.join("; ") };

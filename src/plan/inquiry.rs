@@ -30,7 +30,6 @@ pub(super) struct Inquiry<'a> {
     fresh_from: Timestamp,
     questions: RefCell<BTreeMap<Question, Timestamp>>,
     wake: Cell<Option<Timestamp>>,
-    open: Cell<bool>,
 }
 
 macro_rules! typed {
@@ -47,13 +46,7 @@ macro_rules! typed {
 
 impl<'a> Inquiry<'a> {
     pub(super) fn new(world: &'a World<'a>, fresh_from: Timestamp) -> Self {
-        Self {
-            world,
-            fresh_from,
-            questions: RefCell::default(),
-            wake: Cell::new(None),
-            open: Cell::new(false),
-        }
+        Self { world, fresh_from, questions: RefCell::default(), wake: Cell::new(None) }
     }
 
     /// Asks for an answer sent at `not_before` or later.
@@ -69,13 +62,9 @@ impl<'a> Inquiry<'a> {
             }
             Some(Answer::Failed { fault, retry_at }) => {
                 self.wake_at(*retry_at);
-                self.open.set(true);
                 Reading::Failed(fault.clone())
             }
-            _ => {
-                self.open.set(true);
-                Reading::Waiting
-            }
+            _ => Reading::Waiting,
         }
     }
 
@@ -191,11 +180,6 @@ impl<'a> Inquiry<'a> {
     pub(super) fn wake_at(&self, at: Timestamp) {
         let earliest = self.wake.get().map_or(at, |wake| wake.min(at));
         self.wake.set(Some(earliest));
-    }
-
-    /// Whether anything asked so far is not known.
-    pub(super) fn is_open(&self) -> bool {
-        self.open.get()
     }
 
     /// The questions, and when to plan again.

@@ -23,7 +23,7 @@ impl Scene<'_> {
             return None;
         }
         let status = self.mirrored(region);
-        let rest = |finding: Finding| Some(self.waiting(region, finding, status.clone()));
+        let rest = |finding: Finding| Some(self.waiting(finding, status.clone()));
         if self.account_changed(stored.and_then(|s| s.account.as_ref())) {
             return rest(self.other_account(&format!("the MAIL FROM setting in {region}")));
         }
@@ -68,12 +68,12 @@ impl Scene<'_> {
         }
         self.inquiry.wake_at(due);
         let text = format!("making sure that SES in {region} holds nothing of ours");
-        Some(self.waiting(region, Finding::new(Reason::SettingMailFrom, text), status))
+        Some(self.waiting(Finding::new(Reason::SettingMailFrom, text), status))
     }
 
-    fn waiting(&self, region: &Region, finding: Finding, status: RegionStatus) -> RegionPlan {
+    fn waiting(&self, finding: Finding, status: RegionStatus) -> RegionPlan {
         let finding = self.said_in_deletion(finding);
-        self.resting(region, finding, status)
+        RegionPlan::resting(finding, status)
     }
 
     fn unread_leaving(&self, region: &Region, fault: Option<&super::world::Fault>) -> RegionPlan {
@@ -107,7 +107,7 @@ impl Scene<'_> {
                 return Some(NamePlan::resting(self.said_in_deletion(finding), stored));
             }
         };
-        if let Some(holder) = self.holder(name) {
+        if let Some(holder) = self.holder(name, &marker) {
             let text = format!("the records of {name} stay while SES in {holder} uses them");
             let reason = if self.desired.deleting { Reason::Deleting } else { Reason::Succeeded };
             return Some(NamePlan::resting(Finding::new(reason, text), stored));
@@ -136,11 +136,17 @@ impl Scene<'_> {
     }
 
     /// A region whose setting of ours names, or may name, the name.
-    fn holder(&self, name: &MailFromDomain) -> Option<&Region> {
+    fn holder(&self, name: &MailFromDomain, marker: &Marker) -> Option<&Region> {
+        let may_hold = |region: &Region| {
+            let status = self.region_status(region).and_then(|s| s.mail_from_domain.as_deref());
+            marker.regions.contains(region.as_str()) || status == Some(name.as_str())
+        };
         let holds = |region: &&Region| match self.holding(region) {
             Holding::Ours(held, _) => held == *name,
-            Holding::Unknown => true,
-            Holding::Empty => self.leaving_region(region).is_some() && self.desired.deleting,
+            Holding::Unknown => may_hold(region),
+            Holding::Empty => {
+                self.desired.deleting && may_hold(region) && self.leaving_region(region).is_some()
+            }
             _ => false,
         };
         self.regions.keys().find(holds)

@@ -25,6 +25,9 @@ mod window;
 mod world;
 mod zone;
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 pub use desired::claimed_places;

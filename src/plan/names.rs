@@ -42,6 +42,9 @@ pub(super) struct NamePlan {
     pub zone: Option<Zone>,
     /// Whether the name was read well.
     pub read: bool,
+    /// Whether nothing is to be published before a region may use the name:
+    /// the region's own finding then says all there is to say.
+    pub idle: bool,
 }
 
 /// A batch for one name.
@@ -67,6 +70,7 @@ impl NamePlan {
             spf: None,
             zone: None,
             read: true,
+            idle: false,
         }
     }
 
@@ -105,7 +109,9 @@ impl<'a> Scene<'a> {
         fault: Option<&Fault>,
     ) -> NamePlan {
         let finding = self.unread(&Place::Name(name.clone()), fault);
-        NamePlan { read: false, ..NamePlan::resting(finding, records) }
+        // A definite refusal is an answer; a transient fault is none.
+        let read = fault.is_some_and(|fault| !fault.transient);
+        NamePlan { read, ..NamePlan::resting(finding, records) }
     }
 
     pub(super) fn stored_records(&self, name: &MailFromDomain) -> Vec<RecordStatus> {
@@ -227,7 +233,9 @@ impl<'a> Scene<'a> {
             return refuse(not_ours(name, "SPF", &spf));
         }
         if admissible.is_empty() {
-            return refuse(self.idle(name, group));
+            let zone = Some(surveyed.zone.clone());
+            let plan = NamePlan::resting(self.idle(name, group), stored);
+            return Err(Box::new(NamePlan { zone, idle: true, ..plan }));
         }
         if was_published("MX") || was_published("TXT") {
             return Ok(());
@@ -548,6 +556,7 @@ impl<'a> Scene<'a> {
             record.repair_times = match is_repaired {
                 true if Self::is_loop(&counted) => {
                     looping = true;
+                    record.state = RecordState::Conflict;
                     counted
                 }
                 true => self.with_repair(&counted),

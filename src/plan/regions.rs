@@ -23,10 +23,15 @@ pub(super) struct RegionPlan {
     pub put: Option<Put>,
     /// What status is to say; `None` where the region is done with.
     pub status: Option<RegionStatus>,
-    /// Whether the identity is verified, where that is known.
-    pub verified: Option<bool>,
     /// Whether the region was read well.
     pub read: bool,
+}
+
+impl RegionPlan {
+    pub(super) fn resting(finding: Finding, status: RegionStatus) -> Self {
+        let status = RegionStatus { message: finding.sentence(), ..status };
+        Self { finding, put: None, status: Some(status), read: true }
+    }
 }
 
 /// A put, and what status must say before it is sent.
@@ -86,7 +91,7 @@ impl Scene<'_> {
         let target = &self.desired.regions[region];
         let status = self.mirrored(region);
         let stored = self.region_status(region);
-        let rest = |finding| self.resting(region, finding, status.clone());
+        let rest = |finding| RegionPlan::resting(finding, status.clone());
         if self.account_changed(stored.and_then(|s| s.account.as_ref())) {
             return rest(self.other_account(&format!("the MAIL FROM setting in {region}")));
         }
@@ -120,17 +125,6 @@ impl Scene<'_> {
         self.carry_out(region, status, step, grant)
     }
 
-    pub(super) fn resting(
-        &self,
-        region: &Region,
-        finding: Finding,
-        status: RegionStatus,
-    ) -> RegionPlan {
-        let status = RegionStatus { message: finding.sentence(), ..status };
-        let verified = self.verified(region);
-        RegionPlan { finding, put: None, status: Some(status), verified, read: true }
-    }
-
     pub(super) fn unread_region(
         &self,
         region: &Region,
@@ -139,7 +133,8 @@ impl Scene<'_> {
         let finding = self.unread(&Place::Region(region.clone()), fault);
         let status = self.region_status(region).cloned();
         let status = status.unwrap_or_else(|| new_status(region));
-        RegionPlan { read: false, ..self.resting(region, finding, status) }
+        let read = fault.is_some_and(|fault| !fault.transient);
+        RegionPlan { read, ..RegionPlan::resting(finding, status) }
     }
 
     fn cannot_send(&self, region: &Region, identity: Option<&Identity>) -> Option<Finding> {
@@ -194,12 +189,14 @@ impl Scene<'_> {
             format!("telling SES in {region} of the MAIL FROM domain {target}"),
         );
         let held = stored.filter(|s| s.mail_from_domain.as_deref() == Some(target.as_str()));
+        let disputed = held.is_some_and(|s| !s.repair_times.is_empty());
         match held.map(|s| s.mail_from_status) {
             // The clear of a restart has arrived.
             Some(MailFromStatus::Failed) => {
                 Step::Put(Intent { exempt: true, restart: true, ..put })
             }
-            Some(MailFromStatus::NotStarted) | None => Step::Put(put),
+            Some(MailFromStatus::NotStarted) if !disputed => Step::Put(put),
+            None => Step::Put(put),
             Some(_) => Step::Put(Intent {
                 repairs: Some(format!("the MAIL FROM domain of {region} was cleared")),
                 ..put
@@ -416,12 +413,11 @@ impl Scene<'_> {
             }
             DnsVerdict::Right => {}
         }
-        self.restart(region, target, name, &status, stored, gave_up)
+        self.restart(target, name, &status, stored, gave_up)
     }
 
     fn restart(
         &self,
-        region: &Region,
         target: &MailFromDomain,
         name: &NamePlan,
         status: &RegionStatus,
@@ -464,7 +460,7 @@ impl Scene<'_> {
         let intent = match step {
             Step::Rest(finding) => {
                 status.repair_times = self.settled_repairs(counted, &place);
-                return self.resting(region, finding, status);
+                return RegionPlan::resting(finding, status);
             }
             Step::Put(intent) => intent,
         };
@@ -477,16 +473,16 @@ impl Scene<'_> {
                 "the MAIL FROM setting in {region} was repaired three times within {}; something else keeps changing it",
                 humane(self.world.settings.drift_loop_window)
             );
-            return self.resting(region, Finding::new(Reason::DriftLoop, text), status);
+            return RegionPlan::resting(Finding::new(Reason::DriftLoop, text), status);
         }
         let shown =
             if intent.reject_failed { reject_unreachable(region) } else { intent.finding.clone() };
         if let Some(finding) = self.held_off(region, &intent, &status, &place) {
             let finding = finding.unwrap_or(shown);
-            return self.resting(region, finding, status);
+            return RegionPlan::resting(finding, status);
         }
         let ahead = self.ahead(&status, &intent);
-        let plan = self.resting(region, shown, status);
+        let plan = RegionPlan::resting(shown, status);
         let put = Put {
             grant,
             mail_from: intent.mail_from,

@@ -144,11 +144,11 @@ impl<'a> Scene<'a> {
         match inquiry.name(&zone.id, name.name(), self.resync()) {
             Reading::Waiting => Survey::Waiting,
             Reading::Failed(fault) => Survey::Failed(fault),
-            Reading::Known { sent, value } => {
+            Reading::Known { value, .. } => {
                 let txt = value.simple(&crate::mail::RecordType::Txt);
                 let texts = txt.map(txt_texts).unwrap_or_default();
                 let mark = Mark::read(&texts, self.world.standing.owner());
-                Survey::Known(Surveyed { zone, view: value, sent, mark })
+                Survey::Known(Surveyed { zone, view: value, mark })
             }
         }
     }

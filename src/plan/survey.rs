@@ -1,7 +1,5 @@
 //! What stands at a MAIL FROM domain, and whose it is.
 
-use jiff::Timestamp;
-
 use super::desired::Desired;
 use super::finding::Finding;
 use super::inquiry::{Inquiry, Reading};
@@ -31,7 +29,6 @@ pub(super) enum Survey<'a> {
 pub(super) struct Surveyed<'a> {
     pub zone: Zone,
     pub view: &'a NameView,
-    pub sent: Timestamp,
     pub mark: Mark,
 }
 

@@ -1,0 +1,168 @@
+//! Deletion, at every stage and under every policy.
+
+use super::small_world::*;
+use crate::api::{DeletionPolicy, Reason};
+use crate::mail::{MailFromStatus, RecordType};
+use crate::plan::{Fault, Question};
+
+fn with_policy(spec: &str, policy: DeletionPolicy) -> SmallWorld {
+    let mut world = SmallWorld::ready(spec);
+    world.edit(|object| object.spec.deletion_policy = policy);
+    world.live(minutes(12));
+    world.done.clear();
+    world
+}
+
+#[test]
+fn delete_clears_ses_first_and_then_takes_the_records() {
+    let mut world = with_policy(TWO_REGIONS, DeletionPolicy::Delete);
+    world.delete();
+    world.live(minutes(5));
+    assert_eq!(
+        world.writes(),
+        [
+            "put eu-west-1 none UseDefaultValue",
+            "put us-east-1 none UseDefaultValue",
+            "change -MX -TXT"
+        ]
+    );
+    assert!(world.finalizer_gone);
+    assert_eq!(world.records.len(), 1, "only the apex NS is left: {:?}", world.records);
+}
+
+#[test]
+fn retain_dns_takes_the_marker_alone() {
+    let mut world = with_policy(ONE_REGION, DeletionPolicy::RetainDNS);
+    world.delete();
+    world.live(minutes(5));
+    assert!(world.finalizer_gone);
+    assert!(world.at(NAME, &RecordType::Mx).is_some());
+    assert_eq!(world.texts(NAME), ["v=spf1 include:amazonses.com ~all"]);
+    assert_eq!(world.ses("us-east-1").mail_from, None);
+}
+
+#[test]
+fn retain_touches_nothing_and_the_marker_stays_for_the_next() {
+    let mut world = with_policy(ONE_REGION, DeletionPolicy::Retain);
+    world.delete();
+    world.settle();
+    assert!(world.finalizer_gone);
+    assert_eq!(world.writes(), Vec::<&str>::new());
+    let (identities, records) = (world.identities.clone(), world.records.clone());
+    let mut again = SmallWorld::new(ONE_REGION);
+    again.identities = identities;
+    again.records = records;
+    again.live(minutes(2));
+    assert_eq!(again.writes(), Vec::<&str>::new());
+    assert_eq!(again.condition("Ready"), "True Succeeded");
+}
+
+#[test]
+fn after_retain_dns_a_new_object_is_refused() {
+    let mut world = with_policy(ONE_REGION, DeletionPolicy::RetainDNS);
+    world.delete();
+    world.live(minutes(5));
+    let mut again = SmallWorld::new(ONE_REGION);
+    again.records = world.records;
+    again.live(minutes(5));
+    assert_eq!(again.writes(), Vec::<&str>::new());
+    assert_eq!(again.condition("Ready"), "False RecordConflict");
+}
+
+#[test]
+fn other_txt_values_and_edited_spf_survive_a_deletion() {
+    let mut world = with_policy(ONE_REGION, DeletionPolicy::Delete);
+    let marker = format!("\"{}\"", world.texts(NAME)[1]);
+    let spf = "\"v=spf1 ip4:192.0.2.1 include:amazonses.com -all\"";
+    world.put_record(NAME, RecordType::Txt, &["\"other\"", spf, &marker]);
+    world.delete();
+    world.live(minutes(5));
+    assert!(world.finalizer_gone);
+    assert_eq!(world.texts(NAME), ["other", "v=spf1 ip4:192.0.2.1 -all"]);
+    assert_eq!(world.at(NAME, &RecordType::Mx), None);
+}
+
+#[test]
+fn foreign_values_survive_a_deletion() {
+    let mut world = with_policy(ONE_REGION, DeletionPolicy::Delete);
+    world.put_record(NAME, RecordType::Mx, &["10 mail.example.com"]);
+    world.mail_from("us-east-1").domain = "theirs.example.com".into();
+    world.delete();
+    world.live(minutes(5));
+    assert!(world.finalizer_gone);
+    assert_eq!(world.at(NAME, &RecordType::Mx).unwrap().values, ["10 mail.example.com"]);
+    assert_eq!(world.texts(NAME), Vec::<String>::new());
+    assert_eq!(world.mail_from("us-east-1").domain, "theirs.example.com");
+}
+
+#[test]
+fn a_region_that_fails_for_good_keeps_its_name_and_holds_up_no_other() {
+    let spec = "  domain: example.com\n  subdomain: bounce\n  regions: [{name: us-east-1, subdomain: a}, {name: eu-west-1, subdomain: b}]\n  deletionPolicy: Delete\n";
+    let mut world = SmallWorld::ready(spec);
+    let region = world.settings.regions.get("eu-west-1").unwrap();
+    let domain = crate::mail::DomainName::parse("example.com").unwrap();
+    let denied = Fault {
+        reason: Reason::AccessDenied,
+        transient: false,
+        outdated: false,
+        message: "ses:GetEmailIdentity on example.com in eu-west-1 is denied".into(),
+    };
+    world.failing.insert(Question::Identity(domain, region), denied);
+    world.delete();
+    world.live(minutes(30));
+    assert_eq!(world.writes(), ["put us-east-1 none UseDefaultValue", "change -MX -TXT"]);
+    assert!(world.at("b.example.com", &RecordType::Mx).is_some());
+    assert!(!world.finalizer_gone);
+    assert!(world.message().contains("deletionPolicy to Retain"), "{}", world.message());
+    world.edit(|object| object.spec.deletion_policy = DeletionPolicy::Retain);
+    world.settle();
+    assert!(world.finalizer_gone, "Retain releases the object at once");
+}
+
+#[test]
+fn what_is_gone_already_is_fine() {
+    let mut world = with_policy(TWO_REGIONS, DeletionPolicy::Delete);
+    world.identities.clear();
+    world.zones.clear();
+    world.delete();
+    world.live(minutes(12));
+    assert!(world.finalizer_gone);
+    assert_eq!(world.writes(), Vec::<&str>::new());
+}
+
+#[test]
+fn deletion_right_after_the_first_put_does_not_believe_an_old_answer() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.object.spec.deletion_policy = DeletionPolicy::Delete;
+    world.stale_reads = Some(world.identities.clone());
+    world.settle();
+    assert_eq!(world.writes().len(), 2);
+    world.delete();
+    world.live(std::time::Duration::from_secs(30));
+    assert!(!world.finalizer_gone, "SES may hold what it does not show yet");
+    world.stale_reads = None;
+    world.live(minutes(5));
+    assert!(world.finalizer_gone);
+    assert_eq!(world.ses("us-east-1").mail_from, None);
+    assert_eq!(world.records.len(), 1);
+}
+
+#[test]
+fn deletion_at_every_step_of_the_life_leaves_nothing() {
+    for cut in 0..12 {
+        let spec = format!("{TWO_REGIONS}  deletionPolicy: Delete\n");
+        let mut world = SmallWorld::new(&spec);
+        for _ in 0..cut {
+            world.step();
+        }
+        if cut > 9 {
+            world.set_all(MailFromStatus::Success);
+        }
+        world.delete();
+        world.live(minutes(30));
+        let held = world.object.metadata.finalizers.is_some();
+        assert!(!held, "cut {cut}: {:?}", world.done);
+        assert_eq!(world.records.len(), 1, "cut {cut}: {:?}", world.done);
+        assert!(world.identities.values().all(|identity| identity.mail_from.is_none()));
+    }
+}

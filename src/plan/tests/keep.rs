@@ -1,0 +1,258 @@
+//! Drift, conflicts, loops, and AWS that cannot be read.
+
+use super::small_world::*;
+use crate::api::{RECONCILE_REQUESTED_AT, Reason};
+use crate::mail::{MailFrom, MailFromStatus, RecordType};
+use crate::plan::{Fault, Question};
+
+#[test]
+fn a_missing_mx_is_put_back_and_announced() {
+    let mut world = SmallWorld::ready(TWO_REGIONS);
+    world.remove(NAME, &RecordType::Mx);
+    world.live(minutes(12));
+    assert_eq!(world.writes(), ["change +MX"]);
+    assert_eq!(world.condition("Ready"), "True Succeeded");
+    assert_eq!(world.notices[0].reason, "DriftRepaired");
+    assert!(world.notices[0].note.contains("MX at bounce.example.com"), "{:?}", world.notices);
+}
+
+#[test]
+fn a_changed_preference_or_ttl_of_ours_is_drift() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    world.put_record(NAME, RecordType::Mx, &["20 feedback-smtp.us-east-1.amazonses.com"]);
+    world.live(minutes(12));
+    assert_eq!(world.writes(), ["change -MX +MX"]);
+    world.records.iter_mut().find(|(_, s)| s.rtype == RecordType::Mx).unwrap().1.ttl = 60;
+    world.live(minutes(12));
+    assert_eq!(world.writes(), ["change -MX +MX", "change -MX +MX"]);
+    assert_eq!(world.condition("Ready"), "True Succeeded");
+}
+
+#[test]
+fn a_foreign_mx_is_reported_and_untouched() {
+    for values in [
+        vec!["10 mail.example.com"],
+        vec!["10 feedback-smtp.us-east-1.amazonses.com", "20 mail.example.com"],
+    ] {
+        let mut world = SmallWorld::ready(ONE_REGION);
+        world.put_record(NAME, RecordType::Mx, &values);
+        world.live(minutes(30));
+        assert_eq!(world.writes(), Vec::<&str>::new());
+        assert_eq!(world.condition("Stalled"), "True RecordConflict");
+        assert!(world.message().contains("mail.example.com"), "{}", world.message());
+        world.put_record(NAME, RecordType::Mx, &["10 feedback-smtp.us-east-1.amazonses.com"]);
+        world.live(minutes(12));
+        assert_eq!(world.condition("Ready"), "True Succeeded", "it recovers by itself");
+        assert_eq!(world.writes(), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn our_spf_term_is_put_back_and_others_are_left() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    let marker = world.texts(NAME)[1].clone();
+    let edited = "\"v=spf1 ip4:192.0.2.0/24 -all\"";
+    world.put_record(NAME, RecordType::Txt, &[edited, &format!("\"{marker}\""), "\"other\""]);
+    world.live(minutes(12));
+    assert_eq!(world.writes(), ["change -TXT +TXT"]);
+    let texts = world.texts(NAME);
+    assert_eq!(texts[0], "v=spf1 ip4:192.0.2.0/24 include:amazonses.com -all");
+    assert_eq!(texts[1..], [marker, "other".to_owned()]);
+    assert_eq!(world.condition("Ready"), "True Succeeded");
+}
+
+#[test]
+fn a_second_spf_record_is_a_conflict_and_rules_alignment_out() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    let texts = world.texts(NAME);
+    let values: Vec<String> = texts.iter().map(|text| format!("\"{text}\"")).collect();
+    world.put_record(NAME, RecordType::Txt, &[&values[0], &values[1], "\"v=spf1 -all\""]);
+    world.live(minutes(12));
+    assert_eq!(world.writes(), Vec::<&str>::new());
+    assert_eq!(world.condition("Ready"), "False RecordConflict");
+    assert_eq!(world.condition("Aligned"), "False SpfNotPassing");
+}
+
+#[test]
+fn a_lost_marker_is_restored_and_what_stood_without_it_counts_as_adopted() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    world.remove(NAME, &RecordType::Txt);
+    world.live(minutes(12));
+    assert_eq!(world.writes(), ["change +TXT"]);
+    let marker = &world.texts(NAME)[1];
+    assert!(marker.ends_with("mx=adopted spf=created regions=us-east-1"), "{marker}");
+    assert_eq!(world.condition("Ready"), "True Succeeded");
+}
+
+#[test]
+fn a_cleared_or_changed_ses_setting_is_drift() {
+    let mut world = SmallWorld::ready(TWO_REGIONS);
+    world.ses("eu-west-1").mail_from = None;
+    world.live(minutes(12));
+    assert_eq!(world.writes(), ["put eu-west-1 bounce.example.com UseDefaultValue"]);
+    assert_eq!(world.notices[0].reason, "DriftRepaired");
+    world.set_all(MailFromStatus::Success);
+    world.live(minutes(12));
+    world.mail_from("eu-west-1").behavior = REJECT;
+    world.live(minutes(12));
+    assert_eq!(world.writes().len(), 2);
+    assert_eq!(world.condition("Ready"), "True Succeeded");
+}
+
+#[test]
+fn another_mail_from_in_place_of_ours_is_a_conflict() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    world.mail_from("us-east-1").domain = "theirs.example.com".into();
+    world.live(minutes(30));
+    assert_eq!(world.writes(), Vec::<&str>::new());
+    assert_eq!(world.condition("Stalled"), "True MailFromConflict");
+}
+
+#[test]
+fn a_war_ends_in_a_drift_loop() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    for _ in 0..6 {
+        world.remove(NAME, &RecordType::Mx);
+        world.live(minutes(11));
+    }
+    assert_eq!(world.writes(), ["change +MX"; 3]);
+    assert_eq!(world.condition("Stalled"), "True DriftLoop");
+    world.live(hours(5));
+    assert_eq!(world.writes().len(), 3, "while it stands wrong nothing is repaired");
+    let request = [(RECONCILE_REQUESTED_AT.to_owned(), "now".to_owned())];
+    world.object.metadata.annotations = Some(request.into());
+    world.live(minutes(12));
+    assert_eq!(world.writes().len(), 4, "a person may ask for one more");
+    assert_eq!(world.status().last_handled_reconcile_at.as_deref(), Some("now"));
+    assert_eq!(world.condition("Ready"), "True Succeeded");
+}
+
+#[test]
+fn a_war_over_the_ses_setting_ends_too() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    for _ in 0..6 {
+        world.ses("us-east-1").mail_from = None;
+        world.live(minutes(11));
+        world.set_all(MailFromStatus::Success);
+        world.live(minutes(1));
+    }
+    assert_eq!(world.writes().len(), 3, "{:?}", world.writes());
+    assert_eq!(world.condition("Stalled"), "True DriftLoop");
+}
+
+#[test]
+fn temporary_failure_is_reported_with_its_own_deadline_and_left_to_ses() {
+    let spec = format!("{ONE_REGION}  behaviorOnMxFailure: RejectMessage\n");
+    let mut world = SmallWorld::ready(&spec);
+    world.mail_from("us-east-1").status = MailFromStatus::TemporaryFailure;
+    world.live(minutes(12));
+    assert_eq!(world.condition("Ready"), "False TemporaryFailure");
+    assert!(world.region("us-east-1").deadline.is_some());
+    assert_eq!(world.region("us-east-1").sending, crate::api::Sending::Rejected);
+    world.set_all(MailFromStatus::Success);
+    world.live(minutes(12));
+    assert_eq!(world.condition("Ready"), "True Succeeded");
+    assert_eq!(world.writes(), Vec::<&str>::new());
+}
+
+fn unavailable() -> Fault {
+    Fault {
+        reason: Reason::AwsUnavailable,
+        transient: true,
+        outdated: false,
+        message: "ses GetEmailIdentity in us-east-1: no answer".into(),
+    }
+}
+
+#[test]
+fn an_hour_without_aws_changes_nothing_and_two_make_one_write() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    let questions: Vec<Question> = world.planned().questions.into_keys().collect();
+    world.failing = questions.into_iter().map(|question| (question, unavailable())).collect();
+    world.live(hours(1));
+    assert_eq!(world.done, Vec::<String>::new());
+    world.live(hours(3));
+    assert_eq!(world.done, ["status"]);
+    assert_eq!(world.condition("Ready"), "Unknown ObservationStale");
+    assert_eq!(world.condition("Reconciling"), "True ObservationStale");
+    world.failing.clear();
+    world.live(minutes(12));
+    assert_eq!(world.condition("Ready"), "True Succeeded");
+    assert_eq!(world.writes(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_restart_with_aws_away_leaves_the_status_as_it_was() {
+    let mut world = SmallWorld::ready(TWO_REGIONS);
+    let questions: Vec<Question> = world.planned().questions.into_keys().collect();
+    world.failing = questions.into_iter().map(|question| (question, unavailable())).collect();
+    world.memory = crate::plan::Memory::default();
+    world.live(minutes(90));
+    assert_eq!(world.done, Vec::<String>::new());
+}
+
+#[test]
+fn access_denied_is_told_at_once_and_stalls_after_its_grace() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    let region = world.settings.regions.get("us-east-1").unwrap();
+    let domain = crate::mail::DomainName::parse("example.com").unwrap();
+    let denied = Fault {
+        reason: Reason::AccessDenied,
+        transient: false,
+        outdated: false,
+        message: "ses:GetEmailIdentity on example.com in us-east-1 is denied".into(),
+    };
+    world.failing.insert(Question::Identity(domain, region), denied);
+    world.settle_and_report();
+    assert_eq!(world.condition("Ready"), "False AccessDenied");
+    assert_eq!(world.condition("Stalled"), "absent");
+    world.live(minutes(20));
+    assert_eq!(world.condition("Stalled"), "True AccessDenied");
+    assert!(world.message().contains("ses:GetEmailIdentity"), "{}", world.message());
+    world.failing.clear();
+    world.live(minutes(2));
+    assert_eq!(world.writes().len(), 2);
+}
+
+#[test]
+fn another_account_is_never_written_to_and_nothing_is_believed_gone() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    world.account = "999999999999".into();
+    world.identities.clear();
+    world.remove(NAME, &RecordType::Mx);
+    world.remove(NAME, &RecordType::Txt);
+    world.live(hours(2));
+    assert_eq!(world.writes(), Vec::<&str>::new());
+    assert_eq!(world.condition("Stalled"), "True AccountChanged");
+    world.delete();
+    world.live(hours(1));
+    assert_eq!(world.writes(), Vec::<&str>::new());
+    assert!(!world.finalizer_gone);
+}
+
+#[test]
+fn a_wiped_status_is_rebuilt_from_the_markers_without_a_write_to_aws() {
+    let mut world = SmallWorld::ready(TWO_REGIONS);
+    world.object.status = None;
+    world.memory = crate::plan::Memory::default();
+    world.live(minutes(2));
+    assert_eq!(world.condition("Ready"), "True Succeeded");
+    assert_eq!(world.writes(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_setting_put_at_a_name_of_ours_by_somebody_else_counts_by_the_marker() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    let text = world.texts(NAME)[1].clone();
+    assert!(text.contains("regions=us-east-1"));
+    let set = MailFrom { domain: NAME.into(), status: MailFromStatus::Success, behavior: DEFAULT };
+    let verified = crate::mail::Identity { verified: true, mail_from: Some(set) };
+    world.identities.insert(("example.com".into(), "eu-west-1".into()), verified);
+    world.edit(|object| {
+        let region = crate::api::RegionSpec { name: "eu-west-1".into(), subdomain: None };
+        object.spec.regions.push(region);
+    });
+    world.live(minutes(2));
+    assert_eq!(world.writes(), Vec::<&str>::new());
+    assert_eq!(world.condition("Ready"), "False MailFromConflict");
+}

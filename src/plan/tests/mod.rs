@@ -1,0 +1,10 @@
+//! The rules of behaviour, one by one, in a world without AWS or Kubernetes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod delete;
+mod keep;
+mod life;
+mod living;
+mod property;
+mod refusals;
+mod small_world;

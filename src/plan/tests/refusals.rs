@@ -1,0 +1,274 @@
+//! What is refused, with the exact finding, and nothing written.
+
+use super::small_world::*;
+use crate::api::TAKE_OVER;
+use crate::authority::{Claimant, ObjectKey};
+use crate::mail::{
+    Delegation, HostedZoneId, Identity, MailFrom, MailFromStatus, Owner, RecordType,
+};
+
+fn refused(world: &mut SmallWorld, reason: &str, says: &str) {
+    world.settle_and_report();
+    world.live(minutes(20));
+    assert_eq!(world.writes(), Vec::<&str>::new());
+    let ready = world.condition("Ready");
+    assert_eq!(ready, format!("False {reason}"), "{}", world.message());
+    assert!(world.message().contains(says), "{}", world.message());
+}
+
+#[test]
+fn a_missing_identity_is_waited_for() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.identities.clear();
+    refused(&mut world, "IdentityNotFound", "SES has no identity example.com in us-east-1");
+    assert_eq!(world.condition("Reconciling"), "True IdentityNotFound");
+    assert_eq!(world.condition("IdentityVerified"), "False IdentityNotFound");
+}
+
+#[test]
+fn an_unverified_identity_is_waited_for_and_then_served() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.ses("us-east-1").verified = false;
+    refused(&mut world, "IdentityNotVerified", "not verified in us-east-1");
+    world.ses("us-east-1").verified = true;
+    world.live(minutes(11));
+    assert_eq!(world.writes().len(), 2);
+}
+
+#[test]
+fn zones_that_cannot_be_used_are_told_apart() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.zones.clear();
+    refused(&mut world, "ZoneNotFound", "no hosted zone that bounce.example.com lies in");
+
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.zones[0].private = true;
+    refused(&mut world, "ZoneNotFound", "private");
+
+    let mut world = SmallWorld::new(ONE_REGION);
+    let mut twin = world.zones[0].clone();
+    twin.id = HostedZoneId::parse("Z2").unwrap();
+    world.zones.push(twin);
+    refused(&mut world, "ZoneAmbiguous", "Z1, Z2 are all named example.com");
+
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.zones[0].linked_service = Some("cloudmap.example".into());
+    refused(&mut world, "ZoneNotEditable", "cloudmap.example");
+
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.delegation = Delegation::Missing;
+    refused(&mut world, "ZoneNotDelegated", "does not delegate example.com");
+    assert_eq!(world.condition("Stalled"), "True ZoneNotDelegated", "after the grace");
+
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.delegation = Delegation::Elsewhere(vec!["ns.other.example".into()]);
+    refused(&mut world, "ZoneNotDelegated", "ns.other.example");
+}
+
+#[test]
+fn a_zone_that_is_not_delegated_has_its_grace() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.delegation = Delegation::Missing;
+    world.settle_and_report();
+    assert_eq!(world.condition("Stalled"), "absent");
+    assert_eq!(world.condition("Reconciling"), "True ZoneNotDelegated");
+}
+
+#[test]
+fn a_parent_that_cannot_be_asked_is_no_refusal() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.delegation = Delegation::Unaskable("timed out".into());
+    world.settle();
+    assert_eq!(world.writes().len(), 2);
+}
+
+#[test]
+fn an_occupied_name_is_refused() {
+    for (rtype, value) in [
+        (RecordType::Cname, "other.example."),
+        (RecordType::A, "192.0.2.1"),
+        (RecordType::Aaaa, "2001:db8::1"),
+        (RecordType::Ns, "ns.other.example."),
+    ] {
+        let mut world = SmallWorld::new(ONE_REGION);
+        world.put_record(NAME, rtype.clone(), &[value]);
+        refused(&mut world, "NameOccupied", &format!("a {rtype} record set"));
+    }
+}
+
+#[test]
+fn a_wildcard_is_refused_unless_overridden() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.wildcard = Some("*.example.com".into());
+    refused(&mut world, "NameOccupied", "*.example.com answers for bounce.example.com");
+    world.edit(|object| object.spec.dns.wildcard_policy = crate::api::WildcardPolicy::Override);
+    world.settle();
+    assert_eq!(world.writes().len(), 2);
+}
+
+#[test]
+fn records_that_we_did_not_make_are_refused_identical_or_not() {
+    for mx in ["10 mail.example.com", "10 feedback-smtp.us-east-1.amazonses.com"] {
+        let mut world = SmallWorld::new(ONE_REGION);
+        world.put_record(NAME, RecordType::Mx, &[mx]);
+        refused(&mut world, "RecordConflict", mx);
+    }
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.put_record(NAME, RecordType::Txt, &["\"v=spf1 include:amazonses.com ~all\""]);
+    refused(&mut world, "RecordConflict", "v=spf1 include:amazonses.com ~all");
+}
+
+#[test]
+fn other_txt_values_are_kept() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.put_record(NAME, RecordType::Txt, &["\"hello\" \"world\"", "\"\\052\""]);
+    world.settle();
+    assert_eq!(world.writes()[0], "change +MX -TXT +TXT");
+    let set = world.at(NAME, &RecordType::Txt).unwrap();
+    assert_eq!(set.values[..2], ["\"hello\" \"world\"", "\"\\052\""]);
+    assert_eq!(set.values.len(), 4);
+}
+
+#[test]
+fn a_mail_from_found_in_place_is_refused_identical_or_not() {
+    for domain in [NAME, "other.example.com", "mail.elsewhere.example"] {
+        let mut world = SmallWorld::new(ONE_REGION);
+        world.ses("us-east-1").mail_from = Some(MailFrom {
+            domain: domain.into(),
+            status: MailFromStatus::Success,
+            behavior: DEFAULT,
+        });
+        refused(&mut world, "MailFromConflict", domain);
+    }
+}
+
+#[test]
+fn another_owners_marker_is_refused_and_taken_over_by_its_exact_text() {
+    let other = Owner::of("other", "mail", "example");
+    let text = format!(
+        "ses-mailfrom-owner=v1 {} mx=created spf=created regions=us-east-1",
+        other.as_str()
+    );
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.put_record(NAME, RecordType::Mx, &["10 feedback-smtp.us-east-1.amazonses.com"]);
+    let spf = "\"v=spf1 include:amazonses.com ~all\"";
+    world.put_record(NAME, RecordType::Txt, &[spf, &format!("\"{text}\"")]);
+    refused(&mut world, "RecordConflict", &text);
+
+    let annotate = |world: &mut SmallWorld, text: &str| {
+        let annotations = [(TAKE_OVER.to_owned(), text.to_owned())];
+        world.object.metadata.annotations = Some(annotations.into());
+        world.claim();
+    };
+    annotate(&mut world, &text.replace("us-east-1", "us-east-2"));
+    refused(&mut world, "RecordConflict", &text);
+    annotate(&mut world, &text);
+    world.settle();
+    assert_eq!(world.writes()[0], "change -TXT +TXT");
+    assert!(world.texts(NAME)[1].contains(owner().as_str()));
+}
+
+#[test]
+fn the_marker_of_an_object_that_this_operator_knows_is_never_taken() {
+    let other = Owner::of("cluster", "mail", "known");
+    let text = format!("ses-mailfrom-owner=v1 {} mx=created spf=created regions=", other.as_str());
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.put_record(NAME, RecordType::Txt, &[&format!("\"{text}\"")]);
+    world.object.metadata.annotations = Some([(TAKE_OVER.to_owned(), text.clone())].into());
+    world.claims.put(Claimant {
+        key: ObjectKey { namespace: "mail".into(), name: "known".into() },
+        uid: "u0".into(),
+        created: "2025-01-01T00:00:00Z".parse().unwrap(),
+        owner: other,
+        domain: crate::mail::DomainName::parse("other.example").unwrap(),
+        places: std::collections::BTreeSet::new(),
+        take_over: None,
+    });
+    world.claim();
+    refused(&mut world, "RecordConflict", &text);
+}
+
+#[test]
+fn damaged_doubled_and_later_markers_are_refused() {
+    let good =
+        "ses-mailfrom-owner=v1 00112233445566778899aabbccddeeff mx=created spf=created regions=";
+    let later = good.replace("=v1", "=v7");
+    for (values, says) in [
+        (vec!["ses-mailfrom-owner=nonsense"], "damaged"),
+        (vec![later.as_str()], "later version"),
+        (vec![good, later.as_str()], "2 ownership markers"),
+    ] {
+        let mut world = SmallWorld::new(ONE_REGION);
+        let quoted: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
+        let quoted: Vec<&str> = quoted.iter().map(String::as_str).collect();
+        world.put_record(NAME, RecordType::Txt, &quoted);
+        refused(&mut world, "RecordConflict", says);
+    }
+}
+
+#[test]
+fn a_name_that_is_an_identity_itself_is_refused() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    let identity = Identity { verified: true, mail_from: None };
+    world.identities.insert((NAME.into(), "us-east-1".into()), identity);
+    refused(&mut world, "NameOccupied", "is itself an SES identity in us-east-1");
+}
+
+#[test]
+fn an_older_object_holds_the_claim_and_is_named_in_the_same_namespace_only() {
+    for (namespace, says) in [("mail", "the SesMailFrom older"), ("else", "another namespace")] {
+        let mut world = SmallWorld::new(ONE_REGION);
+        let key = ObjectKey { namespace: "mail".into(), name: "example".into() };
+        let mut rival = Claimant {
+            key: ObjectKey { namespace: namespace.into(), name: "older".into() },
+            uid: "u0".into(),
+            created: "2025-01-01T00:00:00Z".parse().unwrap(),
+            owner: Owner::of("cluster", namespace, "older"),
+            domain: crate::mail::DomainName::parse("example.com").unwrap(),
+            places: std::collections::BTreeSet::new(),
+            take_over: None,
+        };
+        let mine = crate::plan::claimed_places(&world.object, &world.settings.regions).unwrap();
+        rival.places = mine.1;
+        let rival_key = rival.key.clone();
+        let touched = world.claims.put(rival);
+        assert!(touched.contains(&key));
+        refused(&mut world, "DomainConflict", says);
+        assert_eq!(world.condition("Authorized"), "False DomainConflict");
+        let touched = world.claims.remove(&rival_key);
+        assert!(touched.contains(&key), "the next takes over promptly");
+        world.live(minutes(11));
+        assert_eq!(world.writes().len(), 2);
+    }
+}
+
+#[test]
+fn a_region_without_ses_is_refused_and_the_others_go_on() {
+    let spec = TWO_REGIONS.replace("eu-west-1", "eu-wst-1");
+    let mut world = SmallWorld::new(&spec);
+    world.settle_and_report();
+    world.set_all(MailFromStatus::Success);
+    world.live(minutes(2));
+    assert_eq!(world.condition("Ready"), "False InvalidSpec");
+    assert!(world.message().contains("did you mean eu-west-1?"), "{}", world.message());
+    assert_eq!(world.writes().len(), 2, "{:?}", world.writes());
+    assert_eq!(world.status().regions_verified.as_deref(), Some("1/2"));
+}
+
+#[test]
+fn one_region_that_cannot_go_on_does_not_stall_one_that_can() {
+    let mut world = SmallWorld::new(TWO_REGIONS);
+    world.ses("eu-west-1").mail_from = Some(MailFrom {
+        domain: "mail.elsewhere.example".into(),
+        status: MailFromStatus::Success,
+        behavior: REJECT,
+    });
+    world.settle_and_report();
+    assert_eq!(world.condition("Ready"), "False MailFromConflict");
+    assert_eq!(world.condition("Reconciling"), "True Pending");
+    assert_eq!(world.condition("Stalled"), "absent");
+    assert_eq!(world.writes()[1..], ["put us-east-1 bounce.example.com UseDefaultValue"]);
+    world.set_all(MailFromStatus::Success);
+    world.live(minutes(2));
+    assert_eq!(world.condition("Stalled"), "True MailFromConflict");
+}

@@ -1,0 +1,455 @@
+//! A world small enough to hold in one's head: SES as a table, zones as lists,
+//! DNS that shows what it is told to. It answers a plan's questions and carries
+//! out its effects, and never decides anything itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::{FINALIZER, SesMailFrom, SesMailFromStatus};
+use crate::authority::{Claimant, Claims, ObjectKey};
+use crate::mail::{
+    BehaviorOnMxFailure, Change, ChangeState, Delegation, DomainName, HostedZoneId, Identity,
+    MailFrom, MailFromStatus, NameView, Owner, RecordSet, RecordType, Regions, Routing, Seen,
+    Surroundings, Zone, decode_txt,
+};
+use crate::plan::{
+    Answer, Effect, Facts, Fault, Memory, Notice, Plan, Question, Settings, Value, World, plan,
+};
+
+pub(super) const ACCOUNT: &str = "111122223333";
+pub(super) const ZONE: &str = "Z1";
+
+/// Everything outside the object, and what was done to it.
+pub(super) struct SmallWorld {
+    pub now: Timestamp,
+    pub object: SesMailFrom,
+    pub settings: Settings,
+    pub claims: Claims,
+    pub memory: Memory,
+    pub account: String,
+    pub identities: BTreeMap<(String, String), Identity>,
+    pub zones: Vec<Zone>,
+    pub records: Vec<(String, RecordSet)>,
+    pub delegation: Delegation,
+    pub change: ChangeState,
+    /// `None`: the servers answer with what the zone holds.
+    pub seen: Option<Seen>,
+    pub wildcard: Option<String>,
+    pub failing: BTreeMap<Question, Fault>,
+    /// What was done, in order, as text.
+    pub done: Vec<String>,
+    pub notices: Vec<Notice>,
+    /// Reads of SES show the state before the put until this passes.
+    pub stale_reads: Option<BTreeMap<(String, String), Identity>>,
+    pub finalizer_gone: bool,
+    /// Whether a put starts a Failed setup again.
+    pub put_restarts: bool,
+    pub last: Plan,
+}
+
+pub(super) fn object(spec: &str) -> SesMailFrom {
+    let text = format!(
+        "apiVersion: mailfrom.dev/v1alpha1\nkind: SesMailFrom\nmetadata:\n  name: example\n  namespace: mail\n  uid: u1\n  generation: 1\n  creationTimestamp: '2026-01-01T00:00:00Z'\nspec:\n{spec}"
+    );
+    serde_yaml_ng::from_str(&text).unwrap()
+}
+
+pub(super) const TWO_REGIONS: &str = "  domain: example.com\n  subdomain: bounce\n  regions: [{name: us-east-1}, {name: eu-west-1}]\n";
+pub(super) const ONE_REGION: &str =
+    "  domain: example.com\n  subdomain: bounce\n  regions: [{name: us-east-1}]\n";
+
+pub(super) fn settings() -> Settings {
+    let (minute, hour) = (60, 3600);
+    let seconds = Duration::from_secs;
+    Settings {
+        verification_window: seconds(72 * hour),
+        drain_window: seconds(120 * hour),
+        poll_min: seconds(15),
+        poll_max: seconds(10 * minute),
+        resync: seconds(10 * minute),
+        restart_pause_min: seconds(hour),
+        restart_pause_max: seconds(24 * hour),
+        put_hold_off: seconds(minute),
+        stall_grace: seconds(15 * minute),
+        stale_after: seconds(2 * hour),
+        drift_loop_window: seconds(hour),
+        insync_fallback: seconds(2 * minute),
+        max_observation_age: seconds(2 * minute),
+        zone_cache: seconds(hour),
+        regions: Regions::default(),
+    }
+}
+
+pub(super) fn owner() -> Owner {
+    Owner::of("cluster", "mail", "example")
+}
+
+impl SmallWorld {
+    /// A verified identity in every region of the spec, and its delegated zone.
+    pub(super) fn new(spec: &str) -> Self {
+        let object = object(spec);
+        let regions = object.spec.regions.iter();
+        let verified = Identity { verified: true, mail_from: None };
+        let identities = regions
+            .map(|r| ((object.spec.domain.clone(), r.name.clone()), verified.clone()))
+            .collect();
+        let zone = Zone {
+            id: HostedZoneId::parse(ZONE).unwrap(),
+            name: DomainName::parse(&object.spec.domain).unwrap(),
+            private: false,
+            linked_service: None,
+        };
+        let ns = RecordSet {
+            name: zone.name.clone(),
+            rtype: RecordType::Ns,
+            ttl: 172_800,
+            values: vec!["ns1.example.net.".into()],
+            routing: Routing::Simple,
+        };
+        let mut world = Self {
+            now: "2026-01-01T00:00:00.5Z".parse().unwrap(),
+            object,
+            settings: settings(),
+            claims: Claims::default(),
+            memory: Memory::default(),
+            account: ACCOUNT.into(),
+            identities,
+            zones: vec![zone],
+            records: vec![(ZONE.into(), ns)],
+            delegation: Delegation::Delegated,
+            change: ChangeState::Insync,
+            seen: None,
+            wildcard: None,
+            failing: BTreeMap::new(),
+            done: Vec::new(),
+            notices: Vec::new(),
+            stale_reads: None,
+            finalizer_gone: false,
+            put_restarts: true,
+            last: Plan::default(),
+        };
+        world.claim();
+        world
+    }
+
+    pub(super) fn claim(&mut self) {
+        let (domain, places) =
+            crate::plan::claimed_places(&self.object, &self.settings.regions).unwrap();
+        let take_over = self.object.metadata.annotations.as_ref();
+        let take_over = take_over.and_then(|a| a.get(crate::api::TAKE_OVER));
+        let take_over = take_over.and_then(|text| crate::mail::Marker::parse(text).ok());
+        self.claims.put(Claimant {
+            key: ObjectKey { namespace: "mail".into(), name: "example".into() },
+            uid: "u1".into(),
+            created: "2026-01-01T00:00:00Z".parse().unwrap(),
+            owner: owner(),
+            domain,
+            places,
+            take_over: take_over.map(|marker| marker.owner),
+        });
+    }
+
+    pub(super) fn status(&self) -> &SesMailFromStatus {
+        self.object.status.as_ref().expect("a status")
+    }
+
+    pub(super) fn condition(&self, kind: &str) -> String {
+        let all = &self.status().conditions;
+        let found = all.iter().find(|condition| condition.type_ == kind);
+        found.map_or("absent".into(), |c| format!("{} {}", c.status, c.reason))
+    }
+
+    pub(super) fn message(&self) -> String {
+        let ready = self.status().conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+        ready.message.clone()
+    }
+
+    pub(super) fn region(&self, name: &str) -> &crate::api::RegionStatus {
+        self.status().regions.iter().find(|region| region.name == name).unwrap()
+    }
+
+    pub(super) fn ses(&mut self, region: &str) -> &mut Identity {
+        let domain = self.object.spec.domain.clone();
+        self.identities.get_mut(&(domain, region.into())).unwrap()
+    }
+
+    pub(super) fn mail_from(&mut self, region: &str) -> &mut MailFrom {
+        self.ses(region).mail_from.as_mut().expect("a MAIL FROM domain")
+    }
+
+    pub(super) fn set_all(&mut self, status: MailFromStatus) {
+        for identity in self.identities.values_mut() {
+            if let Some(mail_from) = &mut identity.mail_from {
+                mail_from.status = status;
+            }
+        }
+    }
+
+    pub(super) fn edit(&mut self, change: impl FnOnce(&mut SesMailFrom)) {
+        change(&mut self.object);
+        *self.object.metadata.generation.as_mut().unwrap() += 1;
+        self.claim();
+    }
+
+    pub(super) fn delete(&mut self) {
+        let now = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(self.now);
+        self.edit(|object| object.metadata.deletion_timestamp = Some(now));
+    }
+
+    pub(super) fn at(&self, name: &str, rtype: &RecordType) -> Option<&RecordSet> {
+        let here = |set: &&RecordSet| set.name.as_str() == name && set.rtype == *rtype;
+        self.records.iter().map(|(_, set)| set).find(here)
+    }
+
+    pub(super) fn remove(&mut self, name: &str, rtype: &RecordType) {
+        self.records.retain(|(_, set)| set.name.as_str() != name || set.rtype != *rtype);
+    }
+
+    pub(super) fn put_record(&mut self, name: &str, rtype: RecordType, values: &[&str]) {
+        self.remove(name, &rtype);
+        let set = RecordSet {
+            name: DomainName::parse(name).unwrap(),
+            rtype,
+            ttl: 300,
+            values: values.iter().map(|value| (*value).to_owned()).collect(),
+            routing: Routing::Simple,
+        };
+        self.records.push((ZONE.into(), set));
+    }
+
+    pub(super) fn texts(&self, name: &str) -> Vec<String> {
+        let values = self.at(name, &RecordType::Txt).map(|set| set.values.clone());
+        let text = |v: &String| String::from_utf8(decode_txt(v).unwrap()).unwrap();
+        values.unwrap_or_default().iter().map(text).collect()
+    }
+
+    pub(super) fn pass(&mut self, duration: Duration) {
+        self.now = self.now.checked_add(duration).unwrap();
+    }
+
+    /// Plans and carries out until nothing is left to do now. Answers are
+    /// always fresh.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..40 {
+            if !self.step() {
+                return;
+            }
+        }
+        panic!("never comes to rest; last done: {:?}", self.done.iter().rev().take(8));
+    }
+
+    /// Lets time pass, waking the object whenever it asked to be woken.
+    pub(super) fn live(&mut self, duration: Duration) {
+        let end = self.now.checked_add(duration).unwrap();
+        for _ in 0..20_000 {
+            self.settle();
+            let Some(wake) = self.last.wake.filter(|wake| *wake <= end) else { break };
+            self.now = wake.max(self.now.checked_add(Duration::from_millis(100)).unwrap());
+        }
+        self.now = end;
+        self.settle();
+    }
+
+    pub(super) fn settle_and_report(&mut self) {
+        self.settle();
+        self.pass(Duration::from_secs(3));
+        self.settle();
+    }
+
+    /// One plan, with all its questions answered, and its effects. False where
+    /// nothing was done.
+    pub(super) fn step(&mut self) -> bool {
+        let plan = self.planned();
+        self.memory = plan.memory.clone();
+        let mut did = false;
+        for effect in &plan.effects {
+            did = true;
+            if !self.apply(effect) {
+                break;
+            }
+        }
+        if plan.effects.is_empty() {
+            if let Some(report) = &plan.report {
+                did = true;
+                self.write_status(report);
+            }
+        }
+        self.notices.extend(plan.notices.clone());
+        self.last = plan;
+        did
+    }
+
+    pub(super) fn planned(&self) -> Plan {
+        let mut facts = Facts::default();
+        for _ in 0..12 {
+            let plan = self.plan_with(&facts);
+            let open: BTreeSet<_> =
+                plan.questions.keys().filter(|q| !facts.0.contains_key(q)).cloned().collect();
+            if open.is_empty() {
+                return plan;
+            }
+            for question in open {
+                let answer = self.answer(&question);
+                facts.0.insert(question, answer);
+            }
+        }
+        panic!("never stops asking");
+    }
+
+    pub(super) fn plan_with(&self, facts: &Facts) -> Plan {
+        let key = ObjectKey { namespace: "mail".into(), name: "example".into() };
+        let standing = self.claims.standing(&key).unwrap();
+        plan(&World {
+            now: self.now,
+            settings: &self.settings,
+            object: &self.object,
+            standing: &standing,
+            facts,
+            memory: &self.memory,
+        })
+    }
+
+    fn answer(&self, question: &Question) -> Answer {
+        if let Some(fault) = self.failing.get(question) {
+            let retry_at = self.now.checked_add(Duration::from_secs(30)).unwrap();
+            return Answer::Failed { fault: fault.clone(), retry_at };
+        }
+        let value = match question {
+            Question::Account => Value::Account(self.account.clone()),
+            Question::Identity(name, region) => {
+                let key = (name.to_string(), region.to_string());
+                let table = self.stale_reads.as_ref().unwrap_or(&self.identities);
+                Value::Identity(table.get(&key).cloned())
+            }
+            Question::Zones(name) => {
+                let holds = |zone: &&Zone| name.is_at_or_below(&zone.name);
+                let mut zones: Vec<Zone> = self.zones.iter().filter(holds).cloned().collect();
+                zones.sort_by_key(|zone| std::cmp::Reverse(zone.name.as_str().len()));
+                Value::Zones(zones)
+            }
+            Question::Delegation(..) => Value::Delegation(self.delegation.clone()),
+            Question::Name(zone, name) => {
+                let here =
+                    |(id, set): &&(String, RecordSet)| id == zone.as_str() && set.name == *name;
+                let sets = self.records.iter().filter(here).map(|(_, set)| set.clone()).collect();
+                Value::Name(NameView { sets })
+            }
+            Question::Surroundings(..) => Value::Surroundings(Surroundings {
+                exists: false,
+                wildcard: self.wildcard.clone(),
+                delegated_at: None,
+            }),
+            Question::Change(_) => Value::Change(self.change),
+            Question::Seen(name, _) => Value::Seen(self.seen.clone().unwrap_or_else(|| {
+                let mx = self.at(name.as_str(), &RecordType::Mx).map(|set| set.values.clone());
+                Seen::Answered { mx: mx.unwrap_or_default(), txt: self.texts(name.as_str()) }
+            })),
+        };
+        Answer::Known { sent: self.now, value }
+    }
+
+    fn apply(&mut self, effect: &Effect) -> bool {
+        match effect {
+            Effect::AddFinalizer => {
+                self.object.metadata.finalizers = Some(vec![FINALIZER.into()]);
+            }
+            Effect::RemoveFinalizer => {
+                self.object.metadata.finalizers = None;
+                self.finalizer_gone = true;
+            }
+            Effect::WriteStatus(status) => self.write_status(status),
+            Effect::ChangeRecords { batch, .. } => return self.change_records(batch),
+            Effect::PutMailFrom { region, mail_from, behavior, .. } => {
+                let name = mail_from.as_ref().map_or("none", |name| name.as_str());
+                self.done.push(format!("put {region} {name} {}", behavior.as_str()));
+                let before = self.ses(region.as_str()).mail_from.take();
+                let behavior = *behavior;
+                // Putting the same name keeps the status: the milder reading.
+                let kept =
+                    |name: &str| before.as_ref().filter(|b| b.domain == name).map(|b| b.status);
+                let set = mail_from.as_ref().map(|name| MailFrom {
+                    domain: name.to_string(),
+                    status: match kept(name.as_str()) {
+                        Some(MailFromStatus::Success) => MailFromStatus::Success,
+                        Some(MailFromStatus::Failed) if !self.put_restarts => {
+                            MailFromStatus::Failed
+                        }
+                        _ => MailFromStatus::Pending,
+                    },
+                    behavior,
+                });
+                self.ses(region.as_str()).mail_from = set;
+            }
+        }
+        true
+    }
+
+    fn write_status(&mut self, status: &SesMailFromStatus) {
+        self.done.push("status".into());
+        // As the API server keeps it.
+        let text = serde_json::to_string(status).unwrap();
+        self.object.status = Some(serde_json::from_str(&text).unwrap());
+        self.claim();
+    }
+
+    fn change_records(&mut self, batch: &crate::mail::ChangeBatch) -> bool {
+        let mut records = self.records.clone();
+        let zone = batch.zone.to_string();
+        let mut names = BTreeSet::new();
+        let mut said = Vec::new();
+        for change in &batch.changes {
+            let (Change::Create(set) | Change::Delete(set)) = change;
+            names.insert(set.name.clone());
+            let found = records
+                .iter()
+                .position(|(id, s)| *id == zone && s.name == set.name && s.rtype == set.rtype);
+            match (change, found) {
+                (Change::Create(set), None) => records.push((zone.clone(), set.clone())),
+                (Change::Delete(set), Some(at)) if records[at].1 == *set => {
+                    records.remove(at);
+                }
+                _ => panic!("a lost compare-and-swap that nobody else can have caused: {change:?}"),
+            }
+            let verb = if matches!(change, Change::Create(_)) { "+" } else { "-" };
+            said.push(format!("{verb}{}", set.rtype));
+        }
+        for name in names {
+            self.memory.changes.insert(name, ("C1".into(), self.now));
+        }
+        self.done.push(format!("change {}", said.join(" ")));
+        self.records = records;
+        true
+    }
+
+    /// What was done to AWS, without the status writes.
+    pub(super) fn writes(&self) -> Vec<&str> {
+        self.done.iter().map(String::as_str).filter(|done| *done != "status").collect()
+    }
+
+    /// An object that has come to Ready.
+    pub(super) fn ready(spec: &str) -> Self {
+        let mut world = Self::new(spec);
+        world.settle_and_report();
+        world.pass(Duration::from_secs(30));
+        world.set_all(MailFromStatus::Success);
+        world.live(Duration::from_secs(180));
+        assert_eq!(world.condition("Ready"), "True Succeeded", "{}", world.message());
+        world.done.clear();
+        world.notices.clear();
+        world
+    }
+}
+
+pub(super) const REJECT: BehaviorOnMxFailure = BehaviorOnMxFailure::RejectMessage;
+pub(super) const DEFAULT: BehaviorOnMxFailure = BehaviorOnMxFailure::UseDefaultValue;
+pub(super) const NAME: &str = "bounce.example.com";
+
+pub(super) fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours * 3600)
+}
+
+pub(super) fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(minutes * 60)
+}
