@@ -1,0 +1,94 @@
+# `make demo` and `make test` need Rust, Go and make; everything else they build.
+#
+#   CONTROL_PLANE_BIN  where kube-apiserver, etcd and kubectl are built and kept
+#   HELM_BIN           where helm is built and kept
+#   KUBEBUILDER_ASSETS ready-made kube-apiserver, etcd and kubectl: none are built
+#   KEEP=1             `make demo` leaves everything up
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+GO ?= go
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+CONTROL_PLANE_BIN ?= $(CURDIR)/target/control-plane
+HELM_BIN ?= $(CURDIR)/target/helm
+export CARGO_TARGET_DIR CONTROL_PLANE_BIN HELM_BIN KEEP
+
+KUBERNETES_VERSION := v1.37.2
+HELM_VERSION := v4.3.1
+COMPONENT_BASE := k8s.io/component-base/version
+CONTROL_PLANE_LDFLAGS := -s -w -X $(COMPONENT_BASE).gitVersion=$(KUBERNETES_VERSION) \
+	-X $(COMPONENT_BASE).gitMajor=1 -X $(COMPONENT_BASE).gitMinor=37
+HELM_LDFLAGS := -s -w -X helm.sh/helm/v4/internal/version.version=$(HELM_VERSION)
+GO_BUILD := CGO_ENABLED=0 GOWORK=off $(GO) build -mod=readonly -trimpath -buildvcs=false
+
+# $(call go-tools,MODULE DIRECTORY,BIN DIRECTORY,LDFLAGS,NAME=PACKAGE ...)
+# Builds a module's tools unless the directory holds them already. What they were
+# built from is compared by content: a fresh clone has fresh file times, and a
+# cache folder that outlives the checkout must still count.
+define go-tools
+	@set -eu; \
+	stamp='$(2)/.built-from'; \
+	want="$$(cat $(1)/go.mod $(1)/go.sum; echo '$(strip $(3))')"; \
+	missing=; \
+	for tool in $(4); do test -x "$(2)/$${tool%%=*}" || missing="$$missing $${tool%%=*}"; done; \
+	if test -z "$$missing" && test "$$want" = "$$(cat "$$stamp" 2>/dev/null)"; then exit 0; fi; \
+	mkdir -p '$(2)'; rm -f "$$stamp"; \
+	for tool in $(4); do \
+		name="$${tool%%=*}"; \
+		echo "building $$name (minutes the first time)"; \
+		(cd $(1) && $(GO_BUILD) -ldflags '$(strip $(3))' -o "$(2)/.$$name.new" "$${tool#*=}"); \
+		mv "$(2)/.$$name.new" "$(2)/$$name"; \
+	done; \
+	printf '%s\n' "$$want" > "$$stamp"
+endef
+
+.PHONY: help
+help:
+	@echo "make demo        the main job, end to end, on a real API server and simulated AWS (KEEP=1 leaves it up)"
+	@echo "make test        every test"
+	@echo "make lint        format, clippy, documentation"
+	@echo "make generate    CRDs and manifests from the Rust types"
+	@echo "make bench-life  time and API writes of one object on its way to Ready"
+
+.PHONY: control-plane
+control-plane:
+ifeq ($(strip $(KUBEBUILDER_ASSETS)),)
+	$(call go-tools,tests/control-plane,$(CONTROL_PLANE_BIN),$(CONTROL_PLANE_LDFLAGS),\
+		kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver \
+		kubectl=k8s.io/kubernetes/cmd/kubectl \
+		etcd=go.etcd.io/etcd/server/v3)
+endif
+
+.PHONY: helm
+helm:
+	$(call go-tools,tests/helm,$(HELM_BIN),$(HELM_LDFLAGS),helm=helm.sh/helm/v4/cmd/helm)
+
+.PHONY: demo
+demo: control-plane
+	$(CARGO) build --release --workspace --bins
+	"$(CARGO_TARGET_DIR)/release/demo" "$(CARGO_TARGET_DIR)/release/ses-mailfrom"
+
+# The audit logs that the end-to-end tests leave are read as one suite's.
+.PHONY: test
+test: control-plane helm
+	rm -rf "$(CARGO_TARGET_DIR)/harness"
+	$(CARGO) test --workspace
+
+.PHONY: lint
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --workspace
+
+.PHONY: generate
+generate:
+	mkdir -p crds
+	$(CARGO) run --quiet --bin ses-mailfrom -- crd > crds/.new
+	mv crds/.new crds/mailfrom.dev.yaml
+
+.PHONY: bench-life
+bench-life: control-plane
+	$(CARGO) build --release --workspace --bins
+	"$(CARGO_TARGET_DIR)/release/bench-life" "$(CARGO_TARGET_DIR)/release/ses-mailfrom"
