@@ -1,0 +1,110 @@
+//! The DNS: parents' servers, zones' servers, and recursive resolvers.
+
+mod authority;
+mod resolver;
+mod wire;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
+
+pub(crate) use self::{
+    authority::{ask, server_name},
+    resolver::{Cache, resolve},
+    wire::{respond, truncate},
+};
+use crate::{name::Name, record::RecordType};
+
+/// The recursive resolver that everyone asks.
+pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 1);
+/// The server of the root and of every top-level domain.
+pub const PARENT: Ipv4Addr = Ipv4Addr::new(127, 53, 1, 1);
+
+/// One record in zone-file form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) name: Name,
+    pub(crate) kind: RecordType,
+    pub(crate) ttl: u32,
+    pub(crate) value: String,
+}
+
+/// How a server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    NoError,
+    NoSuchName,
+    Refused,
+    ServerFailure,
+}
+
+/// A server's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) code: Code,
+    pub(crate) authoritative: bool,
+    pub(crate) answers: Vec<Record>,
+    pub(crate) authorities: Vec<Record>,
+    pub(crate) additionals: Vec<Record>,
+}
+
+impl Answer {
+    fn of(code: Code) -> Self {
+        let (answers, authorities, additionals) = (Vec::new(), Vec::new(), Vec::new());
+        Self {
+            code,
+            authoritative: false,
+            answers,
+            authorities,
+            additionals,
+        }
+    }
+
+    fn with(code: Code, answers: Vec<Record>, soa: Option<Record>) -> Self {
+        Self {
+            authoritative: true,
+            answers,
+            authorities: soa.into_iter().collect(),
+            ..Self::of(code)
+        }
+    }
+
+    fn is_referral(&self) -> bool {
+        !self.authoritative
+            && self.answers.is_empty()
+            && self
+                .authorities
+                .iter()
+                .any(|record| record.kind == RecordType::NS)
+    }
+}
+
+/// What a recursive look-up ends with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// Records, or the authoritative word that there are none.
+    Answer(Answer),
+    /// No server could be asked.
+    Failure,
+}
+
+/// What is above the zones.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dns {
+    /// Top-level domains.
+    pub(crate) registries: BTreeSet<Name>,
+    /// Delegations at the top-level domains' server.
+    pub(crate) delegations: BTreeMap<Name, Vec<Name>>,
+    /// Addresses of name servers whose names lie in no simulated zone.
+    pub(crate) hosts: BTreeMap<Name, Ipv4Addr>,
+    /// Addresses that the parents' server gives with its referrals.
+    pub(crate) glue: BTreeMap<Name, Vec<Ipv4Addr>>,
+    /// Which zones each address answers for, by id.
+    pub(crate) served_by: BTreeMap<Ipv4Addr, BTreeSet<String>>,
+    /// Servers that do not answer at all.
+    pub(crate) silent: BTreeSet<Ipv4Addr>,
+    /// What the public resolver and SES's own remember.
+    pub(crate) public_cache: Cache,
+    pub(crate) ses_cache: Cache,
+}

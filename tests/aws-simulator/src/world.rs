@@ -1,0 +1,413 @@
+//! The state of the world, and how time changes it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
+
+use crate::{
+    clock::SimTime,
+    config::Config,
+    dns::{self, Answer, Code, Dns, Lookup, RESOLVER},
+    faults::Script,
+    log::{Call, Event, EventKind, IdentityKey, MailFromStatus, Outcome, Sending},
+    name::Name,
+    record::{RecordSet, RecordType},
+    route53::{self, Edit, Route53, Zone},
+    ses::{self, Identity, MailFromView, Ses},
+    sts::Role,
+    throttle::Buckets,
+};
+
+/// Something that falls due.
+#[derive(Clone, Debug)]
+pub(crate) enum Timer {
+    /// A change comes in sync.
+    InSync(String),
+    /// SES looks for an MX, for the setup of that epoch.
+    MxCheck(IdentityKey, u64),
+}
+
+/// AWS and the DNS. Reading it shows the truth, past every cache and stale read.
+#[derive(Debug)]
+pub struct World {
+    config: Config,
+    now: SimTime,
+    order: u64,
+    timers: BTreeMap<(SimTime, u64), Timer>,
+    keys: BTreeMap<String, Key>,
+    roles: BTreeMap<String, Role>,
+    calls: Vec<Call>,
+    events: Vec<Event>,
+    pub(crate) ses: Ses,
+    pub(crate) route53: Route53,
+    pub(crate) dns: Dns,
+    pub(crate) buckets: Buckets,
+    pub(crate) script: Script,
+}
+
+/// Whom an access key belongs to.
+#[derive(Clone, Debug)]
+struct Key {
+    account: String,
+    arn: String,
+}
+
+impl World {
+    pub(crate) fn new(config: Config) -> Self {
+        let mut world = Self {
+            config,
+            now: SimTime::ZERO,
+            order: 0,
+            timers: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            calls: Vec::new(),
+            events: Vec::new(),
+            ses: Ses::default(),
+            route53: Route53::default(),
+            dns: Dns::default(),
+            buckets: Buckets::default(),
+            script: Script::default(),
+        };
+        world.dns.registries.insert(Name::root());
+        world
+            .dns
+            .hosts
+            .extend(Name::parse("a.root-servers.net").map(|host| (host, dns::PARENT)));
+        world
+    }
+
+    /// What was set.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Changes what was set, from now on.
+    pub fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
+    /// Simulated time since the world began.
+    pub fn now(&self) -> SimTime {
+        self.now
+    }
+
+    /// Every call, in the order in which they came in.
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// Calls of one action.
+    pub fn calls_of<'a>(&'a self, action: &'a str) -> impl Iterator<Item = &'a Call> {
+        self.calls.iter().filter(move |call| call.action == action)
+    }
+
+    /// How often each action was called, by account and region.
+    pub fn counts(&self) -> BTreeMap<(String, String, String), usize> {
+        let mut counts = BTreeMap::new();
+        for call in &self.calls {
+            *counts
+                .entry((
+                    call.account.clone(),
+                    call.region.clone(),
+                    call.action.clone(),
+                ))
+                .or_default() += 1;
+        }
+        counts
+    }
+
+    /// Every change of state, in order.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// A zone by its id.
+    pub fn zone(&self, id: &str) -> Option<&Zone> {
+        self.route53.zones.get(id)
+    }
+
+    /// What the API shows of a record set without routing; none for what is no
+    /// name.
+    pub fn record_set(&self, zone: &str, name: &str, kind: RecordType) -> Option<&RecordSet> {
+        let key = (Name::parse(name).ok()?, kind, None);
+        self.zone(zone)?.records.get(&key)
+    }
+
+    /// What the name servers serve of it.
+    pub fn served_record_set(
+        &self,
+        zone: &str,
+        name: &str,
+        kind: RecordType,
+    ) -> Option<&RecordSet> {
+        let key = (Name::parse(name).ok()?, kind, None);
+        self.zone(zone)?.served.get(&key)
+    }
+
+    /// What holds in SES for an identity, whatever reads still show; none if
+    /// there is no such identity.
+    pub fn mail_from(&self, account: &str, region: &str, identity: &str) -> Option<&MailFromView> {
+        self.ses
+            .identities
+            .get(&IdentityKey::new(account, region, identity))
+            .map(|identity| &identity.state)
+    }
+
+    /// The status that holds; none where no MAIL FROM is set.
+    pub fn mail_from_status(
+        &self,
+        account: &str,
+        region: &str,
+        identity: &str,
+    ) -> Option<MailFromStatus> {
+        self.mail_from(account, region, identity)?
+            .domain
+            .as_ref()
+            .map(|(_, status)| *status)
+    }
+
+    /// What happens to a message sent now from a domain or an address: the most
+    /// granular identity decides, and one of its own inherits nothing.
+    pub fn would_send(&self, account: &str, region: &str, from: &str) -> Sending {
+        let domain = from.rsplit_once('@').map_or(from, |(_, domain)| domain);
+        let domains = Name::parse(domain).into_iter().flat_map(|name| {
+            let ancestors: Vec<String> = name.ancestors().map(|above| above.plain()).collect();
+            ancestors
+        });
+        let found = std::iter::once(from.to_owned())
+            .chain(domains)
+            .find_map(|name| {
+                self.ses
+                    .identities
+                    .get(&IdentityKey::new(account, region, &name))
+            });
+        ses::sending(found)
+    }
+
+    /// When the next thing falls due by itself.
+    pub fn next_due(&self) -> Option<SimTime> {
+        self.timers.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// Lets everything up to that time happen, each at its own time.
+    pub(crate) fn tick(&mut self, to: SimTime) -> bool {
+        let mut fired = false;
+        while let Some(entry) = self.timers.first_entry() {
+            let due = entry.key().0;
+            if due > to {
+                break;
+            }
+            let timer = entry.remove();
+            self.now = self.now.max(due);
+            fired = true;
+            match timer {
+                Timer::InSync(change) => route53::put_in_sync(self, &change),
+                Timer::MxCheck(identity, epoch) => ses::check(self, &identity, epoch),
+            }
+        }
+        self.now = self.now.max(to);
+        fired
+    }
+
+    pub(crate) fn schedule(&mut self, due: SimTime, timer: Timer) {
+        let order = self.next_order();
+        self.timers.insert((due, order), timer);
+    }
+
+    fn next_order(&mut self) -> u64 {
+        self.order += 1;
+        self.order
+    }
+
+    pub(crate) fn record(&mut self, kind: EventKind) {
+        let order = self.next_order();
+        self.events.push(Event {
+            order,
+            at: self.now,
+            kind,
+        });
+    }
+
+    /// Notes a call; the place in the log is for [`World::finish`].
+    pub(crate) fn begin(&mut self, mut call: Call) -> usize {
+        call.order = self.next_order();
+        call.at = self.now;
+        self.calls.push(call);
+        self.calls.len() - 1
+    }
+
+    pub(crate) fn finish(&mut self, index: usize, outcome: Outcome) {
+        if let Some(call) = self.calls.get_mut(index) {
+            call.outcome = outcome;
+        }
+    }
+
+    /// The account of an access key.
+    pub(crate) fn account_of(&self, access_key: &str) -> Option<String> {
+        self.keys.get(access_key).map(|key| key.account.clone())
+    }
+
+    pub(crate) fn principal(&self, access_key: &str, account: &str) -> String {
+        let known = self.keys.get(access_key).map(|key| key.arn.clone());
+        known.unwrap_or_else(|| format!("arn:aws:iam::{account}:root"))
+    }
+
+    pub(crate) fn add_key(&mut self, access_key: &str, account: &str, arn: String) {
+        self.keys.insert(
+            access_key.to_owned(),
+            Key {
+                account: account.to_owned(),
+                arn,
+            },
+        );
+    }
+
+    /// A new access key for a session of a role.
+    pub(crate) fn session_key(&mut self, account: &str, arn: &str) -> String {
+        let key = format!("ASIASIMULATED{:07}", self.next_order());
+        self.add_key(&key, account, arn.to_owned());
+        key
+    }
+
+    pub(crate) fn add_role_entry(&mut self, arn: &str, role: Role) {
+        self.roles.insert(arn.to_owned(), role);
+    }
+
+    pub(crate) fn role(&self, arn: &str) -> Option<&Role> {
+        self.roles.get(arn)
+    }
+
+    /// Changes what the API shows of a record set; what is served stays.
+    pub(crate) fn edit_record_set(&mut self, zone_id: &str, edit: &Edit, change: Option<&str>) {
+        let Some(zone) = self.route53.zones.get_mut(zone_id) else {
+            return;
+        };
+        let key = edit.key();
+        let before = match edit {
+            Edit::Set(set) => zone.records.insert(key.clone(), set.clone()),
+            Edit::Remove(_) => zone.records.remove(&key),
+        };
+        let from = before.map(|set| set.values);
+        let to = zone.records.get(&key).map(|set| set.values.clone());
+        let (name, kind, _) = key;
+        let (zone, change) = (zone_id.to_owned(), change.map(str::to_owned));
+        self.record(EventKind::RecordSet {
+            zone,
+            name,
+            kind,
+            from,
+            to,
+            change,
+        });
+    }
+
+    /// Counts a change of a zone that is being submitted, or is no more.
+    pub(crate) fn submit(&mut self, zone: &str, begins: bool) {
+        if let Some(zone) = self.route53.zones.get_mut(zone) {
+            let others = if begins {
+                zone.in_submission.checked_add(1)
+            } else {
+                zone.in_submission.checked_sub(1)
+            };
+            zone.in_submission = others.unwrap_or_default();
+        }
+    }
+
+    /// Changes an identity and notes what that means for mail.
+    pub(crate) fn change_identity(
+        &mut self,
+        key: &IdentityKey,
+        change: impl FnOnce(&mut Identity),
+    ) {
+        let Some(identity) = self.ses.identities.get_mut(key) else {
+            return;
+        };
+        let (before, sent) = (identity.state.domain.clone(), ses::sending(Some(identity)));
+        change(identity);
+        let (after, sends) = (identity.state.domain.clone(), ses::sending(Some(identity)));
+        if before != after {
+            let named = after.as_ref().or(before.as_ref());
+            let domain = named.map(|(domain, _)| domain.clone()).unwrap_or_default();
+            let same_name =
+                before.as_ref().map(|(name, _)| name) == after.as_ref().map(|(name, _)| name);
+            let from = before
+                .filter(|_| same_name || after.is_none())
+                .map(|(_, status)| status);
+            let to = after.map(|(_, status)| status);
+            self.record(EventKind::MailFromStatus {
+                identity: key.clone(),
+                domain,
+                from,
+                to,
+            });
+        }
+        self.note_sending(key, sent, sends);
+    }
+
+    pub(crate) fn note_sending(&mut self, key: &IdentityKey, from: Sending, to: Sending) {
+        if from != to {
+            self.record(EventKind::Sending {
+                identity: key.clone(),
+                from,
+                to,
+            });
+        }
+    }
+
+    /// SES's own look-up.
+    pub(crate) fn resolve_for_ses(&mut self, name: &Name, kind: RecordType) -> Lookup {
+        if self.config.dns.ses_shares_resolver {
+            return self.resolve_publicly(name, kind);
+        }
+        let mut cache = std::mem::take(&mut self.dns.ses_cache);
+        let lookup = dns::resolve(self, &mut cache, name, kind);
+        self.dns.ses_cache = cache;
+        lookup
+    }
+
+    /// A look-up by the recursive resolver that everyone asks.
+    pub(crate) fn resolve_publicly(&mut self, name: &Name, kind: RecordType) -> Lookup {
+        let mut cache = std::mem::take(&mut self.dns.public_cache);
+        let lookup = dns::resolve(self, &mut cache, name, kind);
+        self.dns.public_cache = cache;
+        lookup
+    }
+
+    /// Answers a DNS message as the server at that address.
+    pub(crate) fn answer_dns(&mut self, server: Ipv4Addr, query: &[u8]) -> Option<Vec<u8>> {
+        if server != RESOLVER {
+            return dns::respond(query, false, |name, kind| {
+                dns::ask(self, server, name, kind)
+            });
+        }
+        if self.dns.silent.contains(&server) {
+            return None;
+        }
+        dns::respond(query, true, |name, kind| {
+            match self.resolve_publicly(name, kind) {
+                Lookup::Answer(answer) => Some(answer),
+                Lookup::Failure => Some(Answer {
+                    code: Code::ServerFailure,
+                    authoritative: false,
+                    answers: Vec::new(),
+                    authorities: Vec::new(),
+                    additionals: Vec::new(),
+                }),
+            }
+        })
+    }
+
+    /// Every address at which a name server or resolver answers.
+    pub fn dns_addresses(&self) -> Vec<Ipv4Addr> {
+        let sets = 0..self.config.dns.delegation_sets;
+        let zones = sets.flat_map(crate::outside::set_addresses);
+        [RESOLVER, dns::PARENT]
+            .into_iter()
+            .chain(zones)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    }
+}
