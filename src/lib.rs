@@ -3,6 +3,8 @@
 
 pub mod api;
 pub mod authority;
+pub mod aws;
 pub mod clock;
+pub mod dns;
 pub mod mail;
 pub mod plan;

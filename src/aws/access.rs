@@ -1,0 +1,234 @@
+//! How calls leave: each takes its turn in a lane, is timed, and tells the
+//! lane's bucket what AWS made of it.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::call::{Operation, Target};
+use super::clients::Clients;
+use super::lane::{Event, Lane};
+use super::lock;
+use super::memo::Memo;
+use super::memos::Memos;
+use super::writers::Writers;
+use super::{Call, Error, ErrorKind, Observer, Settings, Wake};
+use crate::authority::ObjectKey;
+use crate::clock::Clock;
+use crate::mail::Region;
+
+/// A read that AWS throttles is sent again so often; then it has failed.
+const THROTTLED_TRIES: u32 = 4;
+
+/// STS has no quota that one process could meet; this keeps a fault from
+/// becoming a storm.
+const STS_RATE: f64 = 5.0;
+
+/// Which bucket a call draws from.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) enum LaneKey {
+    /// SES counts by region and action.
+    Ses(Operation, Region),
+    /// Route 53 counts all actions together.
+    Route53,
+    Sts,
+}
+
+/// What all parts of the adapter share.
+pub(super) struct Access {
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    pub(super) clients: Clients,
+    pub(super) memos: Memos,
+    pub(super) writers: Mutex<Writers>,
+    pub(super) wake: Wake,
+    observer: Observer,
+    lanes: Mutex<HashMap<LaneKey, Arc<Lane>>>,
+    tasks: Weak<Tasks>,
+}
+
+/// Everything that runs in the background; ends when dropped.
+#[derive(Debug, Default)]
+pub(super) struct Tasks(Mutex<JoinSet<()>>);
+
+impl Tasks {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = lock(&self.0);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+}
+
+/// A question that can be asked of AWS.
+pub(super) trait Ask: Clone + Eq + Hash + Send + Sync + 'static {
+    type Value: Clone + Send + 'static;
+
+    /// Where its answers are kept.
+    fn memo(memos: &Memos) -> &Memo<Self, Self::Value>;
+
+    /// Asks it.
+    fn read(&self, reader: &Reader) -> impl Future<Output = Result<Self::Value, Error>> + Send;
+}
+
+impl Access {
+    pub(super) fn new(
+        clients: Clients,
+        settings: Settings,
+        clock: Clock,
+        wake: Wake,
+        observer: Observer,
+        tasks: &Arc<Tasks>,
+    ) -> Self {
+        Self {
+            memos: Memos::new(&settings),
+            settings,
+            clock,
+            clients,
+            writers: Mutex::default(),
+            wake,
+            observer,
+            lanes: Mutex::default(),
+            tasks: Arc::downgrade(tasks),
+        }
+    }
+
+    /// Sends a question on its way, on behalf of an object.
+    pub(super) fn start<Q: Ask>(self: &Arc<Self>, question: Q, object: ObjectKey) {
+        let access = Arc::clone(self);
+        self.spawn(async move {
+            let mut next = Some(object);
+            while let Some(object) = next {
+                let reader = Reader::new(&access, object.namespace, question.clone());
+                let result = question.read(&reader).await;
+                let memo = Q::memo(&access.memos);
+                let landed = memo.landed(&question, result, access.clock.now());
+                landed.wake.iter().for_each(|object| (access.wake)(object));
+                next = landed.again;
+            }
+        });
+    }
+
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(tasks) = self.tasks.upgrade() {
+            tasks.spawn(task);
+        }
+    }
+
+    pub(super) fn lane(&self, key: &LaneKey) -> Arc<Lane> {
+        let rate = match key {
+            LaneKey::Ses(..) => self.settings.ses_rate,
+            LaneKey::Route53 => self.settings.route53_rate,
+            LaneKey::Sts => STS_RATE,
+        };
+        Arc::clone(lock(&self.lanes).entry(key.clone()).or_insert_with(|| Lane::new(rate)))
+    }
+
+    /// Serves a lane until nobody waits in it.
+    pub(super) fn work(self: &Arc<Self>, lane: Arc<Lane>) {
+        let access = Arc::clone(self);
+        self.spawn(async move {
+            loop {
+                let step = lane.step(Instant::now());
+                for event in step.events {
+                    match event {
+                        Event::Reserved(holder) => (access.wake)(&holder.object),
+                        Event::Lapsed(holder) => access.release(&holder, false),
+                    }
+                }
+                let Some(next) = step.next else { return };
+                lane.wait(next).await;
+            }
+        });
+    }
+
+    /// Makes one call, whose token is taken already.
+    pub(super) async fn transmit<T, E>(
+        &self,
+        key: &LaneKey,
+        target: &Target,
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, Error>
+    where
+        E: StdError + ProvideErrorMetadata + 'static,
+    {
+        let begun = Instant::now();
+        let result = call.await.map_err(|error| Error::from_sdk(target, &error));
+        let kind = result.as_ref().err().map(Error::kind);
+        self.lane(key).learn(kind == Some(ErrorKind::Throttled));
+        (self.observer)(&Call {
+            service: target.operation.service(),
+            operation: target.operation.name(),
+            region: target.region.as_ref().map_or("global", Region::as_str).to_owned(),
+            code: kind.map_or("OK", ErrorKind::as_str),
+            duration: begun.elapsed(),
+        });
+        result
+    }
+}
+
+/// Makes the calls of one question.
+pub(super) struct Reader {
+    pub(super) access: Arc<Access>,
+    namespace: String,
+    /// Tells the memo that the question leaves now.
+    stamp: Box<dyn Fn() + Send + Sync>,
+    /// Whether its first call has been answered: the age of an answer made of
+    /// several calls is that of the first.
+    begun: AtomicBool,
+}
+
+impl Reader {
+    fn new<Q: Ask>(access: &Arc<Access>, namespace: String, question: Q) -> Self {
+        let shared = Arc::clone(access);
+        let stamp = move || Q::memo(&shared.memos).sent(&question, shared.clock.now());
+        let access = Arc::clone(access);
+        Self { access, namespace, stamp: Box::new(stamp), begun: AtomicBool::new(false) }
+    }
+
+    /// Waits for a turn and makes a call; throttled, waits for another turn.
+    pub(super) async fn call<T, E, F>(
+        &self,
+        key: LaneKey,
+        target: &Target,
+        send: impl Fn() -> F,
+    ) -> Result<T, Error>
+    where
+        E: StdError + ProvideErrorMetadata + 'static,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let mut tries = 1;
+        loop {
+            self.turn(&key).await;
+            if !self.begun.load(Ordering::Relaxed) {
+                (self.stamp)();
+            }
+            let result = self.access.transmit(&key, target, send()).await;
+            let throttled =
+                result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Throttled);
+            if !throttled || tries == THROTTLED_TRIES {
+                self.begun.store(true, Ordering::Relaxed);
+                return result;
+            }
+            tries += 1;
+        }
+    }
+
+    async fn turn(&self, key: &LaneKey) {
+        let lane = self.access.lane(key);
+        let (turn, start) = lane.queue_call(&self.namespace);
+        if start {
+            self.access.work(lane);
+        }
+        // The lane cannot go away while it is held here.
+        let _ = turn.await;
+    }
+}

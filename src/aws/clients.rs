@@ -1,0 +1,66 @@
+//! The SDK's clients: one attempt, a limit of time, and nothing else of their own.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+
+use super::lock;
+use crate::mail::Region;
+
+/// Where Route 53's one endpoint signs; STS answers there as well where no
+/// region is configured.
+const HOME_REGION: &str = "us-east-1";
+
+/// Credentials, endpoints and HTTP as the environment tells them: the standard
+/// chain for containers and the standard `AWS_…` variables.
+pub async fn load_config() -> SdkConfig {
+    aws_config::load_defaults(BehaviorVersion::latest()).await
+}
+
+/// Clients made from one [`SdkConfig`].
+#[derive(Debug)]
+pub(super) struct Clients {
+    base: SdkConfig,
+    pub(super) sts: aws_sdk_sts::Client,
+    pub(super) route53: aws_sdk_route53::Client,
+    ses: Mutex<HashMap<Region, aws_sdk_sesv2::Client>>,
+}
+
+impl Clients {
+    pub(super) fn new(sdk: &SdkConfig, timeout: Duration) -> Self {
+        let timeouts =
+            TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
+        let mut base = sdk.clone().into_builder();
+        // The queue retries, with a token, so the SDK must not. The time limit
+        // covers a stalled stream as well.
+        base.set_retry_config(Some(RetryConfig::disabled()));
+        base.set_timeout_config(Some(timeouts));
+        base.set_stalled_stream_protection(Some(StalledStreamProtectionConfig::disabled()));
+        let base = base.build();
+        let home = || aws_config::Region::from_static(HOME_REGION);
+        let sts_region = base.region().cloned().unwrap_or_else(home);
+        let sts = aws_sdk_sts::config::Builder::from(&base).region(sts_region).build();
+        let route53 = aws_sdk_route53::config::Builder::from(&base).region(home()).build();
+        Self {
+            sts: aws_sdk_sts::Client::from_conf(sts),
+            route53: aws_sdk_route53::Client::from_conf(route53),
+            ses: Mutex::default(),
+            base,
+        }
+    }
+
+    /// The client of a region; made once, cheap to clone.
+    pub(super) fn ses(&self, region: &Region) -> aws_sdk_sesv2::Client {
+        let make = || {
+            let name = aws_config::Region::new(region.as_str().to_owned());
+            let config = aws_sdk_sesv2::config::Builder::from(&self.base).region(name).build();
+            aws_sdk_sesv2::Client::from_conf(config)
+        };
+        lock(&self.ses).entry(region.clone()).or_insert_with(make).clone()
+    }
+}

@@ -1,0 +1,207 @@
+//! One queue before one bucket. Calls wait in it for their turn; objects wait
+//! in it for a permit, without anything of theirs running meanwhile.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use super::bucket::Bucket;
+use super::lock;
+use super::queue::FairQueue;
+use crate::authority::ObjectKey;
+use crate::mail::HostedZoneId;
+
+/// A permit that nobody fetches goes back after this time: its object was
+/// woken, was planned again, and does not need it any more.
+const LAPSE: Duration = Duration::from_secs(10);
+
+/// For whom a permit is reserved, and for which zone if it is one of Route 53.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Holder {
+    pub(super) object: ObjectKey,
+    pub(super) zone: Option<HostedZoneId>,
+}
+
+/// What happened to a permit that was waited for.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Event {
+    /// It is there: wake the object.
+    Reserved(Holder),
+    /// It was not fetched.
+    Lapsed(Holder),
+}
+
+/// What the lane's worker does next.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) events: Vec<Event>,
+    /// When to look again; `None` where nothing is left to wait for.
+    pub(super) next: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    Call(oneshot::Sender<()>),
+    Permit(Holder),
+}
+
+#[derive(Debug)]
+struct State {
+    bucket: Bucket,
+    queue: FairQueue<Waiting>,
+    queued: HashSet<Holder>,
+    /// With the moment at which each lapses.
+    reserved: HashMap<Holder, Instant>,
+    working: bool,
+}
+
+/// A queue and its bucket.
+#[derive(Debug)]
+pub(super) struct Lane {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+/// A token that was taken; returned when dropped unspent.
+#[derive(Debug)]
+pub(super) struct Token {
+    lane: Arc<Lane>,
+    spent: bool,
+}
+
+impl Token {
+    pub(super) fn spend(&mut self) {
+        self.spent = true;
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        if !self.spent {
+            lock(&self.lane.state).bucket.give_back();
+            self.lane.changed.notify_one();
+        }
+    }
+}
+
+/// What an object that asks for a permit gets, and whether a worker must start.
+pub(super) enum Asked {
+    Now(Token),
+    Later { start: bool },
+}
+
+impl Lane {
+    /// `rate` in requests per second.
+    pub(super) fn new(rate: f64) -> Arc<Self> {
+        let state = State {
+            bucket: Bucket::new(rate, Instant::now()),
+            queue: FairQueue::default(),
+            queued: HashSet::new(),
+            reserved: HashMap::new(),
+            working: false,
+        };
+        Arc::new(Self { state: Mutex::new(state), changed: Notify::new() })
+    }
+
+    /// Queues a call; the receiver hears when it is its turn, its token taken.
+    /// Also says whether a worker must start.
+    pub(super) fn queue_call(&self, namespace: &str) -> (oneshot::Receiver<()>, bool) {
+        let (turn, wait) = oneshot::channel();
+        let mut state = lock(&self.state);
+        state.queue.push(namespace, Waiting::Call(turn));
+        (wait, self.start(&mut state))
+    }
+
+    /// A permit: the one that is reserved, or one that nobody waits for;
+    /// otherwise the holder is queued for one, once.
+    pub(super) fn ask(self: &Arc<Self>, holder: &Holder) -> Asked {
+        let mut state = lock(&self.state);
+        let unclaimed = || Asked::Now(Token { lane: Arc::clone(self), spent: false });
+        if state.reserved.remove(holder).is_some() {
+            return unclaimed();
+        }
+        if state.queue.is_empty() && state.bucket.take(Instant::now()) {
+            return unclaimed();
+        }
+        Asked::Later { start: self.push_permit(&mut state, holder) }
+    }
+
+    /// Queues for a permit without taking one now.
+    pub(super) fn queue_permit(&self, holder: &Holder) -> bool {
+        let mut state = lock(&self.state);
+        self.push_permit(&mut state, holder)
+    }
+
+    fn push_permit(&self, state: &mut State, holder: &Holder) -> bool {
+        if !state.queued.insert(holder.clone()) {
+            return false;
+        }
+        state.queue.push(&holder.object.namespace, Waiting::Permit(holder.clone()));
+        self.start(state)
+    }
+
+    fn start(&self, state: &mut State) -> bool {
+        let start = !state.working;
+        state.working = true;
+        self.changed.notify_one();
+        start
+    }
+
+    /// Serves whom it can now.
+    pub(super) fn step(&self, now: Instant) -> Step {
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        let mut events = state.lapse(now);
+        while !state.queue.is_empty() && state.bucket.take(now) {
+            match state.queue.pop() {
+                Some(Waiting::Permit(holder)) => {
+                    state.queued.remove(&holder);
+                    state.reserved.insert(holder.clone(), now + LAPSE);
+                    events.push(Event::Reserved(holder));
+                }
+                Some(Waiting::Call(turn)) => {
+                    // Nobody may be waiting for this turn any more.
+                    if turn.send(()).is_err() {
+                        state.bucket.give_back();
+                    }
+                }
+                None => {}
+            }
+        }
+        let lapse = state.reserved.values().min().copied();
+        let token = (!state.queue.is_empty()).then(|| state.bucket.ready_at(now));
+        let next = [lapse, token].into_iter().flatten().min();
+        state.working = next.is_some();
+        Step { events, next }
+    }
+
+    /// Waits until `next`, or until something changes before.
+    pub(super) async fn wait(&self, next: Instant) {
+        tokio::select! {
+            () = tokio::time::sleep_until(next) => {}
+            () = self.changed.notified() => {}
+        }
+    }
+
+    /// What AWS made of a call of this lane.
+    pub(super) fn learn(&self, throttled: bool) {
+        let now = Instant::now();
+        let bucket = &mut lock(&self.state).bucket;
+        if throttled { bucket.on_throttled(now) } else { bucket.on_clean(now) }
+    }
+}
+
+impl State {
+    fn lapse(&mut self, now: Instant) -> Vec<Event> {
+        let due = self.reserved.iter().filter(|(_, at)| **at <= now);
+        let due: Vec<Holder> = due.map(|(holder, _)| holder.clone()).collect();
+        for holder in &due {
+            self.reserved.remove(holder);
+            self.bucket.give_back();
+        }
+        due.into_iter().map(Event::Lapsed).collect()
+    }
+}

@@ -1,0 +1,203 @@
+//! What AWS answered, who waits for what, and which answers still count.
+//!
+//! An answer counts for an object if its request was sent no earlier than the
+//! object asks for, and after the last write of ours that it could have missed.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::lock;
+use super::{Error, Reply};
+use crate::authority::ObjectKey;
+
+/// Answers older than this are forgotten.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(2);
+
+/// More answers than this are not kept, whatever their age.
+const MAX_ENTRIES: usize = 100_000;
+
+/// How often the old ones are looked for, in answers.
+const SWEEP_EVERY: u32 = 512;
+
+/// Answers to questions of one kind.
+#[derive(Debug)]
+pub(super) struct Memo<Q, V> {
+    retry: Backoff,
+    state: Mutex<State<Q, V>>,
+}
+
+#[derive(Debug)]
+struct State<Q, V> {
+    entries: HashMap<Q, Entry<V>>,
+    answered: u32,
+}
+
+/// How long a failed read is left alone: `min`, doubling up to `max`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Backoff {
+    pub(super) min: Duration,
+    pub(super) max: Duration,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    answer: Option<(Timestamp, V)>,
+    failure: Option<Failure>,
+    flight: Option<Flight>,
+    /// With the moment from which on an answer counts for each.
+    waiters: HashMap<ObjectKey, Timestamp>,
+}
+
+impl<V> Default for Entry<V> {
+    fn default() -> Self {
+        Self { answer: None, failure: None, flight: None, waiters: HashMap::new() }
+    }
+}
+
+#[derive(Debug)]
+struct Failure {
+    error: Error,
+    retry_at: Timestamp,
+    count: u32,
+}
+
+/// A question on its way.
+#[derive(Debug, Default)]
+struct Flight {
+    sent: Option<Timestamp>,
+    /// A write finished since it was sent, so that the answer may miss it.
+    outdated: bool,
+}
+
+/// What to do when an answer is in.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(super) struct Landed {
+    pub(super) wake: Vec<ObjectKey>,
+    /// Somebody needs a later answer: ask again, on behalf of this object.
+    pub(super) again: Option<ObjectKey>,
+}
+
+impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
+    pub(super) fn new(retry: Backoff) -> Self {
+        let state = State { entries: HashMap::new(), answered: 0 };
+        Self { retry, state: Mutex::new(state) }
+    }
+
+    /// The answer as far as it is known, and whether the question must be sent
+    /// on its way. On `NotYet` the object is among those to be woken.
+    pub(super) fn look(
+        &self,
+        question: &Q,
+        object: &ObjectKey,
+        not_before: Timestamp,
+        now: Timestamp,
+    ) -> (Reply<V>, bool) {
+        let mut state = lock(&self.state);
+        let entry = state.entries.entry(question.clone()).or_default();
+        if let Some((sent, value)) = entry.answer.as_ref().filter(|(sent, _)| *sent >= not_before) {
+            return (Reply::Known { sent: *sent, value: value.clone() }, false);
+        }
+        let idle = entry.flight.is_none();
+        if let Some(failure) = entry.failure.as_ref().filter(|f| idle && now < f.retry_at) {
+            let (error, retry_at) = (failure.error.clone(), failure.retry_at);
+            return (Reply::Failed { error, retry_at }, false);
+        }
+        let wanted = entry.waiters.entry(object.clone()).or_insert(not_before);
+        *wanted = not_before.max(*wanted);
+        entry.flight.get_or_insert_default();
+        (Reply::NotYet, idle)
+    }
+
+    /// The question leaves for AWS now: who asks for a later answer than this
+    /// does not get this one.
+    pub(super) fn sent(&self, question: &Q, now: Timestamp) {
+        let mut state = lock(&self.state);
+        if let Some(entry) = state.entries.get_mut(question) {
+            entry.flight = Some(Flight { sent: Some(now), outdated: false });
+        }
+    }
+
+    /// AWS answered, or failed to.
+    pub(super) fn landed(&self, question: &Q, result: Result<V, Error>, now: Timestamp) -> Landed {
+        let mut state = lock(&self.state);
+        state.sweep(now);
+        let entry = state.entries.entry(question.clone()).or_default();
+        let flight = entry.flight.take().unwrap_or_default();
+        match result {
+            Ok(value) => entry.answered(&flight, value, now),
+            Err(error) => {
+                let count = entry.failure.as_ref().map_or(0, |failure| failure.count) + 1;
+                let retry_at = now + self.retry.pause(question, count);
+                entry.failure = Some(Failure { error, retry_at, count });
+                let wake = entry.waiters.drain().map(|(object, _)| object).collect();
+                Landed { wake, again: None }
+            }
+        }
+    }
+
+    /// A write has ended, however it ended: answers to these questions that
+    /// were asked before may miss it.
+    pub(super) fn invalidate(&self, concerned: impl Fn(&Q) -> bool) {
+        let mut state = lock(&self.state);
+        for (_, entry) in state.entries.iter_mut().filter(|(question, _)| concerned(question)) {
+            entry.answer = None;
+            if let Some(flight) = entry.flight.as_mut() {
+                flight.outdated = flight.sent.is_some();
+            }
+        }
+    }
+}
+
+impl<V> Entry<V> {
+    fn answered(&mut self, flight: &Flight, value: V, now: Timestamp) -> Landed {
+        let sent = flight.sent.unwrap_or(now);
+        self.failure = None;
+        let mut landed = Landed::default();
+        if !flight.outdated {
+            self.answer = Some((sent, value));
+            let served = self.waiters.extract_if(|_, not_before| *not_before <= sent);
+            landed.wake = served.map(|(object, _)| object).collect();
+        }
+        landed.again = self.waiters.keys().next().cloned();
+        if landed.again.is_some() {
+            self.flight = Some(Flight::default());
+        }
+        landed
+    }
+}
+
+impl<Q: Eq + Hash, V> State<Q, V> {
+    fn sweep(&mut self, now: Timestamp) {
+        self.answered += 1;
+        if self.answered < SWEEP_EVERY {
+            return;
+        }
+        self.answered = 0;
+        let young = |at: Timestamp| now.duration_since(at) < MAX_AGE;
+        self.entries.retain(|_, entry| {
+            let answer = entry.answer.as_ref().is_some_and(|(sent, _)| young(*sent));
+            let failure = entry.failure.as_ref().is_some_and(|failure| young(failure.retry_at));
+            entry.flight.is_some() || answer || failure
+        });
+        if self.entries.len() > MAX_ENTRIES {
+            self.entries.retain(|_, entry| entry.flight.is_some());
+        }
+    }
+}
+
+impl Backoff {
+    /// The pause after the `count`th failure in a row, shortened by up to half
+    /// and differently for each question, so that they do not all come at once.
+    fn pause(self, question: &impl Hash, count: u32) -> Duration {
+        let doubled = self.min.saturating_mul(1u32.checked_shl(count - 1).unwrap_or(u32::MAX));
+        let mut hash = DefaultHasher::new();
+        (question, count).hash(&mut hash);
+        let share = u32::try_from(hash.finish() % 512).unwrap_or(0);
+        let full = doubled.min(self.max);
+        full - full * share / 1024
+    }
+}

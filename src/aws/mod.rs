@@ -1,0 +1,262 @@
+//! SES, Route 53 and STS, as thin adapters. Queues and quota live here and
+//! nowhere else, and nobody outside waits for them:
+//!
+//! - A **read** answers at once: what is known and fresh enough, or that the
+//!   last try failed, or *not yet*. On *not yet* the question is queued, and the
+//!   object is woken when its answer is there.
+//! - A **write** needs a permit, which is there now or not yet; again the object
+//!   is woken. Between asking and having it, the object may be planned anew, and
+//!   a permit that is not needed any more goes back by being dropped.
+//!
+//! Every call makes one attempt. What is throttled slows its bucket down.
+
+mod access;
+mod bucket;
+mod call;
+mod clients;
+mod error;
+mod lane;
+mod memo;
+mod memos;
+mod permit;
+mod queue;
+mod route53;
+mod ses;
+mod sts;
+mod text;
+mod writers;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use jiff::Timestamp;
+
+pub use call::{Call, Operation};
+pub use clients::load_config;
+pub use error::{Error, ErrorKind};
+pub use permit::{ChangePermit, PutPermit};
+
+use access::{Access, Ask, LaneKey, Tasks};
+use clients::Clients;
+use lane::{Asked, Holder};
+use route53::{Around, ChangeOf, NameAt, ZonesFor};
+use ses::IdentityIn;
+use sts::Account;
+
+use crate::authority::{Grant, ObjectKey, Sight};
+use crate::clock::Clock;
+use crate::mail::{
+    BehaviorOnMxFailure, ChangeBatch, ChangeState, DomainName, HostedZoneId, Identity,
+    MailFromDomain, NameView, Region, Surroundings, Zone,
+};
+
+/// Wakes an object: its answer or its permit is there. Must not block.
+pub type Wake = Arc<dyn Fn(&ObjectKey) + Send + Sync>;
+
+/// Hears of every call, for metrics. Must not block.
+pub type Observer = Arc<dyn Fn(&Call) + Send + Sync>;
+
+/// Where a question stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Reply<T> {
+    /// Known.
+    Known {
+        /// When the request was sent; of several, the first.
+        sent: Timestamp,
+        /// What AWS said.
+        value: T,
+    },
+    /// Queued or on its way; the object is woken.
+    NotYet,
+    /// The last try failed. Nothing is sent before `retry_at`; then the next to
+    /// ask sends it again.
+    Failed {
+        /// Why.
+        error: Error,
+        /// When asking again makes sense.
+        retry_at: Timestamp,
+    },
+}
+
+/// How much is asked of AWS, and how patiently.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Requests per second to SES, per region and action. Its quota is 1.
+    pub ses_rate: f64,
+    /// Requests per second to Route 53, all actions together.
+    pub route53_rate: f64,
+    /// A call without answer has failed after this.
+    pub request_timeout: Duration,
+    /// How long a failed read is left alone at first…
+    pub retry_min: Duration,
+    /// …doubling up to this.
+    pub retry_max: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ses_rate: 0.98,
+            route53_rate: 4.0,
+            request_timeout: Duration::from_secs(10),
+            retry_min: Duration::from_secs(1),
+            retry_max: Duration::from_secs(60),
+        }
+    }
+}
+
+/// SES, Route 53 and STS with one set of credentials. Its methods must be
+/// called within a Tokio runtime; what runs in the background ends with it.
+pub struct Aws {
+    access: Arc<Access>,
+    _tasks: Arc<Tasks>,
+}
+
+impl Aws {
+    /// Takes credentials, endpoints and HTTP client from `sdk`, whose retries
+    /// and time limits are replaced.
+    pub fn new(
+        sdk: &SdkConfig,
+        settings: Settings,
+        clock: Clock,
+        wake: Wake,
+        observer: Observer,
+    ) -> Self {
+        let tasks = Arc::new(Tasks::default());
+        let clients = Clients::new(sdk, settings.request_timeout);
+        let access = Access::new(clients, settings, clock, wake, observer, &tasks);
+        Self { access: Arc::new(access), _tasks: tasks }
+    }
+
+    /// The account of the credentials: twelve digits.
+    pub fn account(&self, sight: Sight, not_before: Timestamp) -> Reply<String> {
+        self.ask(Account, sight, not_before)
+    }
+
+    /// What SES says of an identity; `None` where it knows no such identity.
+    pub fn identity(
+        &self,
+        sight: Sight,
+        identity: &DomainName,
+        region: &Region,
+        not_before: Timestamp,
+    ) -> Reply<Option<Identity>> {
+        let question = IdentityIn { identity: identity.clone(), region: region.clone() };
+        self.ask(question, sight, not_before)
+    }
+
+    /// Every zone, public and private, whose name is `name` or one above it,
+    /// longest first.
+    pub fn zones(
+        &self,
+        sight: Sight,
+        name: &DomainName,
+        not_before: Timestamp,
+    ) -> Reply<Vec<Zone>> {
+        self.ask(ZonesFor(name.clone()), sight, not_before)
+    }
+
+    /// Every record set at a name.
+    pub fn name(
+        &self,
+        sight: Sight,
+        zone: &HostedZoneId,
+        name: &DomainName,
+        not_before: Timestamp,
+    ) -> Reply<NameView> {
+        self.ask(NameAt { zone: zone.clone(), name: name.clone() }, sight, not_before)
+    }
+
+    /// What stands around a name, up to the zone's apex.
+    pub fn surroundings(
+        &self,
+        sight: Sight,
+        zone: &HostedZoneId,
+        name: &DomainName,
+        apex: &DomainName,
+        not_before: Timestamp,
+    ) -> Reply<Surroundings> {
+        let (zone, name, apex) = (zone.clone(), name.clone(), apex.clone());
+        self.ask(Around { zone, name, apex }, sight, not_before)
+    }
+
+    /// Where a change is, by its bare id.
+    pub fn change(&self, sight: Sight, id: &str, not_before: Timestamp) -> Reply<ChangeState> {
+        self.ask(ChangeOf(id.to_owned()), sight, not_before)
+    }
+
+    /// A permit to put in a region. `None`: not yet; the object is woken.
+    pub fn put_permit(&self, grant: &Grant, region: &Region) -> Option<PutPermit> {
+        let operation = Operation::PutEmailIdentityMailFromAttributes;
+        let lane = self.access.lane(&LaneKey::Ses(operation, region.clone()));
+        match lane.ask(&Holder { object: grant.object().clone(), zone: None }) {
+            Asked::Now(token) => Some(PutPermit::new(token, region.clone())),
+            Asked::Later { start } => {
+                if start {
+                    self.access.work(lane);
+                }
+                None
+            }
+        }
+    }
+
+    /// A permit to change a zone, of which one exists at a time. `None`: not
+    /// yet; the object is woken.
+    pub fn change_permit(&self, grant: &Grant, zone: &HostedZoneId) -> Option<ChangePermit> {
+        self.access.change_permit(grant.object(), zone)
+    }
+
+    /// Sets the MAIL FROM domain of the grant's identity, or clears it with `None`.
+    ///
+    /// # Errors
+    /// Whatever the error, what SES holds must be read again: a put whose answer
+    /// was lost may have been made.
+    pub async fn put_mail_from(
+        &self,
+        permit: PutPermit,
+        grant: Grant,
+        region: &Region,
+        mail_from: Option<&MailFromDomain>,
+        behavior: BehaviorOnMxFailure,
+    ) -> Result<(), Error> {
+        ses::put_mail_from(&self.access, permit, grant, region, mail_from, behavior).await
+    }
+
+    /// Submits a change batch, whose record sets must all be at the grant's
+    /// name. Returns the bare id of the change.
+    ///
+    /// # Errors
+    /// Nothing was changed, unless the error is [`ErrorKind::Unavailable`]: then
+    /// the answer may have been lost.
+    pub async fn change_records(
+        &self,
+        permit: ChangePermit,
+        grant: Grant,
+        batch: &ChangeBatch,
+    ) -> Result<String, Error> {
+        route53::change_records(&self.access, permit, grant, batch).await
+    }
+
+    fn ask<Q: Ask>(&self, question: Q, sight: Sight, not_before: Timestamp) -> Reply<Q::Value> {
+        let (object, now) = (sight.object(), self.access.clock.now());
+        let memo = Q::memo(&self.access.memos);
+        let (reply, start) = memo.look(&question, object, not_before, now);
+        if start {
+            self.access.start(question, object.clone());
+        }
+        reply
+    }
+}
+
+impl fmt::Debug for Aws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aws").field("settings", &self.access.settings).finish_non_exhaustive()
+    }
+}
+
+/// A lock that a panic elsewhere cannot poison: every section leaves the data whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

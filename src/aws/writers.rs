@@ -1,0 +1,106 @@
+//! One writer per hosted zone: Route 53 refuses a change while another one to
+//! the same zone is being made (`PriorRequestNotComplete`).
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::access::{Access, LaneKey};
+use super::lane::{Asked, Holder};
+use super::lock;
+use super::permit::ChangePermit;
+use crate::authority::ObjectKey;
+use crate::mail::HostedZoneId;
+
+/// Who writes to which zone, and who waits to.
+#[derive(Debug, Default)]
+pub(super) struct Writers(HashMap<HostedZoneId, Line>);
+
+#[derive(Debug)]
+struct Line {
+    /// Has the zone: waits for a permit, or has one.
+    first: ObjectKey,
+    /// A permit for the zone exists.
+    writing: bool,
+    behind: VecDeque<ObjectKey>,
+}
+
+impl Writers {
+    /// Whether the object has the zone now; if not, it stands in line.
+    fn join(&mut self, zone: &HostedZoneId, object: &ObjectKey) -> bool {
+        let Some(line) = self.0.get_mut(zone) else {
+            let line = Line { first: object.clone(), writing: false, behind: VecDeque::new() };
+            self.0.insert(zone.clone(), line);
+            return true;
+        };
+        let has_it = line.first == *object && !line.writing;
+        if !has_it && !line.behind.contains(object) {
+            line.behind.push_back(object.clone());
+        }
+        has_it
+    }
+
+    fn writes(&mut self, zone: &HostedZoneId) {
+        if let Some(line) = self.0.get_mut(zone) {
+            line.writing = true;
+        }
+    }
+
+    /// The object is done with the zone: it has written, or it let its permit
+    /// lapse unless it has another one by now. Returns who has the zone next.
+    fn leave(&mut self, zone: &HostedZoneId, object: &ObjectKey, wrote: bool) -> Option<ObjectKey> {
+        let line = self.0.get_mut(zone)?;
+        if line.first != *object || line.writing != wrote {
+            return None;
+        }
+        match line.behind.pop_front() {
+            Some(next) => {
+                (line.first, line.writing) = (next.clone(), false);
+                Some(next)
+            }
+            None => {
+                self.0.remove(zone);
+                None
+            }
+        }
+    }
+}
+
+impl Access {
+    /// A permit to change the zone, if the object has both the zone and a token.
+    pub(super) fn change_permit(
+        self: &Arc<Self>,
+        object: &ObjectKey,
+        zone: &HostedZoneId,
+    ) -> Option<ChangePermit> {
+        let holder = Holder { object: object.clone(), zone: Some(zone.clone()) };
+        let lane = self.lane(&LaneKey::Route53);
+        let mut writers = lock(&self.writers);
+        if !writers.join(zone, object) {
+            return None;
+        }
+        match lane.ask(&holder) {
+            Asked::Now(token) => {
+                writers.writes(zone);
+                drop(writers);
+                Some(ChangePermit::new(token, holder, zone.clone(), Arc::clone(self)))
+            }
+            Asked::Later { start } => {
+                drop(writers);
+                if start {
+                    self.work(lane);
+                }
+                None
+            }
+        }
+    }
+
+    /// Passes a zone on; the next in line gets a permit when a token is there.
+    pub(super) fn release(self: &Arc<Self>, holder: &Holder, wrote: bool) {
+        let Some(zone) = &holder.zone else { return };
+        let Some(next) = lock(&self.writers).leave(zone, &holder.object, wrote) else { return };
+        let lane = self.lane(&LaneKey::Route53);
+        if lane.queue_permit(&Holder { object: next, zone: Some(zone.clone()) }) {
+            self.work(lane);
+        }
+    }
+}
