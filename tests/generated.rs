@@ -41,18 +41,38 @@ fn the_page_of_reasons_is_fresh() {
     fresh("docs/reasons.md", &reasons());
 }
 
+#[test]
+fn the_readme_repeats_the_iam_policy_and_the_conditions() {
+    let readme = read("README.md");
+    let policy = format!("```json\n{}```\n", read("docs/iam-policy.json"));
+    let readme = with_part(&readme, "docs/iam-policy.json", &policy);
+    fresh("README.md", &with_part(&readme, "conditions", &conditions()));
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// `page` with what stands between the comment `name` and the next `end` replaced.
+fn with_part(page: &str, name: &str, part: &str) -> String {
+    let start = format!("<!-- {name} -->\n");
+    let (before, rest) = page.split_once(&start).unwrap_or_else(|| panic!("no {start}"));
+    let (_, after) = rest.split_once("<!-- end -->\n").expect("an end");
+    format!("{before}{start}{part}<!-- end -->\n{after}")
+}
+
+fn conditions() -> String {
+    let mut table = String::from("| condition | True means |\n|---|---|\n");
+    for condition in ConditionType::ALL {
+        writeln!(table, "| `{}` | {} |", condition.as_str(), condition.meaning()).unwrap();
+    }
+    table
+}
+
 fn reasons() -> String {
     let mut page = String::from(
         "<!-- Generated from src/api by `make generate`; do not edit. -->\n\
-         # Conditions and reasons\n\n\
-         ## Conditions\n\
-         | condition | True means |\n|---|---|\n",
-    );
-    for condition in ConditionType::ALL {
-        writeln!(page, "| `{}` | {} |", condition.as_str(), condition.meaning()).unwrap();
-    }
-    page.push_str(
-        "\n## Reasons\n\
+         # Reasons\n\n\
          From worst to best: of several, `Ready` shows the first.\n\n\
          | reason | it means | reported as | what to do |\n|---|---|---|---|\n",
     );
