@@ -1,18 +1,21 @@
 //! What users read and write: the `SesMailFrom` resource, its conditions, and
 //! the reasons in them.
 
+mod conditions;
+mod crd;
 mod reason;
+mod rules;
 mod spec;
 mod status;
 
+pub use conditions::ConditionType;
+pub use crd::{CrdError, crd_yaml};
 pub use reason::{Progress, Reason};
 pub use spec::{
     DeletionPolicy, DnsProvider, DnsSpec, RegionSpec, Rollout, SesMailFrom, SesMailFromSpec,
     WildcardPolicy,
 };
-pub use status::{
-    ConditionType, RecordState, RecordStatus, RegionStatus, Sending, SesMailFromStatus, ZoneStatus,
-};
+pub use status::{RecordState, RecordStatus, RegionStatus, Sending, SesMailFromStatus, ZoneStatus};
 
 /// Removes what is ours before the object goes.
 pub const FINALIZER: &str = "mailfrom.dev/cleanup";

@@ -1,45 +1,141 @@
-//! `spec`: what a person asks for.
+//! `spec`: what a person asks for. The docs of the fields are what `kubectl
+//! explain` prints, where neither defaults nor an enum's variants are shown:
+//! so each field says what it means, its default and an example.
+
+// The columns of `kubectl get` share types, which are not attributes of their own.
+#![allow(clippy::duplicated_attributes)]
 
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::status::SesMailFromStatus;
+use super::{rules, status::SesMailFromStatus};
 use crate::mail::BehaviorOnMxFailure;
 
-/// A custom MAIL FROM domain for one SES identity, in every region that sends.
+/// What MAIL FROM domain is wanted, for which SES identity, in which regions.
 #[derive(Clone, CustomResource, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[kube(
     group = "mailfrom.dev",
     version = "v1alpha1",
     kind = "SesMailFrom",
+    doc = "A custom MAIL FROM domain for one Amazon SES identity, in every region that sends: its MX and SPF records, the setting in SES, and the watch over both.",
     namespaced,
     shortname = "smf",
     category = "ses",
     status = "SesMailFromStatus",
-    derive = "PartialEq"
+    derive = "PartialEq",
+    selectable = ".spec.domain",
+    printcolumn(name = "Domain", type_ = "string", json_path = ".spec.domain"),
+    printcolumn(name = "MailFrom", type_ = "string", json_path = ".status.mailFromDomain"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(
+        name = "Regions",
+        type_ = "string",
+        json_path = ".status.regionsVerified",
+        description = "Regions in which SES says Success, of all."
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "MX-Failure",
+        type_ = "string",
+        json_path = ".spec.behaviorOnMxFailure",
+        description = "What SES is to do with a message while it cannot see the MX.",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Zone",
+        type_ = "string",
+        json_path = ".status.zones[*].id",
+        description = "The hosted zone that holds the records.",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::spec()))]
 pub struct SesMailFromSpec {
-    /// The verified SES identity.
+    /// The SES identity: a domain that is verified, or being verified, in
+    /// every one of the regions. Immutable.
+    ///
+    /// Default: none, it must be given. Example: `example.com`.
+    #[schemars(length(max = 253), extend("x-kubernetes-validations" = rules::domain()))]
     pub domain: String,
-    /// The MAIL FROM domain's labels below `domain`.
+    /// The MAIL FROM domain's labels below `domain`: `bounce` makes it
+    /// bounce.example.com. The name must be a fresh one that serves nothing
+    /// else, no web site and no mailboxes.
+    ///
+    /// Default: none, it must be given. Example: `bounce`.
+    #[schemars(length(max = 251), extend("x-kubernetes-validations" = rules::subdomain()))]
     pub subdomain: String,
-    /// The SES regions that send mail for `domain`.
+    /// The AWS regions that send mail for `domain`, 1 to 32, each named once,
+    /// all of one partition.
+    ///
+    /// Default: none, it must be given. Example: `[{name: us-east-1}, {name:
+    /// eu-west-1}]`.
+    #[schemars(
+        length(min = 1, max = 32),
+        extend(
+            "x-kubernetes-list-type" = "map",
+            "x-kubernetes-list-map-keys" = ["name"],
+            "x-kubernetes-validations" = rules::regions()
+        )
+    )]
     pub regions: Vec<RegionSpec>,
-    /// The region whose feedback endpoint the shared MX names.
+    /// The region to whose feedback endpoint the MX of `subdomain` points:
+    /// SES allows one MX, which the regions without a subdomain of their own
+    /// share. Must be one of those.
+    ///
+    /// Default: the region that our published MX names already, else the first
+    /// of them. Example: `us-east-1`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
     pub mx_region: Option<String>,
     /// What SES does with a message while it cannot see the MX.
+    /// `UseDefaultValue`: it leaves under a subdomain of amazonses.com, so that
+    /// SPF passes but does not align. `RejectMessage`: it is refused with
+    /// MailFromDomainNotVerified.
+    ///
+    /// Default: UseDefaultValue. Example: `RejectMessage`.
     #[serde(default)]
     pub behavior_on_mx_failure: BehaviorOnMxFailure,
-    /// When RejectMessage is asked of SES.
+    /// When RejectMessage, where `behaviorOnMxFailure` asks for it, is told to
+    /// SES. `WhenVerified`: only once SES says Success, so that setting up
+    /// refuses no mail. `Immediate`: at once, and mail is refused until SES has
+    /// seen the MX.
+    ///
+    /// Default: WhenVerified. Example: `Immediate`.
     #[serde(default)]
     pub rollout: Rollout,
-    /// Where the records are published.
+    /// Where and how the MX and SPF records are published.
+    ///
+    /// Default: {}, which is Route 53, in the zone that is found. Example:
+    /// `{hostedZoneID: Z0123456789ABCDEFGHIJ, ttlSeconds: 600}`.
     #[serde(default)]
+    #[schemars(extend("default" = json!({})))]
     pub dns: DnsSpec,
-    /// What goes when the object goes.
+    /// What is undone when this object is deleted. `RetainDNS`: the setting in
+    /// SES is cleared and the records stay, so that late bounces still arrive;
+    /// an object created anew under this name is refused until those records
+    /// are deleted. `Delete`: the setting is cleared and the records go.
+    /// `Retain`: nothing is touched, and an object created anew under the same
+    /// namespace and name takes everything up again.
+    ///
+    /// Default: RetainDNS. Example: `Retain`.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
@@ -48,10 +144,18 @@ pub struct SesMailFromSpec {
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RegionSpec {
-    /// As AWS writes it.
+    /// The region as AWS writes it.
+    ///
+    /// Default: none, it must be given. Example: `us-east-1`.
+    #[schemars(length(max = 32), extend("x-kubernetes-validations" = rules::region_name()))]
     pub name: String,
-    /// A MAIL FROM domain, and so an MX, of its own.
+    /// Labels below `domain` for a MAIL FROM domain, and so an MX, of this
+    /// region alone: `bounce-eu` makes it bounce-eu.example.com. No other
+    /// region may have the same, nor may it equal `spec.subdomain`.
+    ///
+    /// Default: none, the region shares `spec.subdomain`. Example: `bounce-eu`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 251), extend("x-kubernetes-validations" = rules::subdomain()))]
     pub subdomain: Option<String>,
 }
 
@@ -83,20 +187,39 @@ pub enum WildcardPolicy {
     Override,
 }
 
-/// Where the records are published.
+/// Where and how the records are published.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::dns()))]
 pub struct DnsSpec {
-    /// Who publishes them.
+    /// Who publishes the records. `Route53`: this operator, in a public Route
+    /// 53 hosted zone. Immutable.
+    ///
+    /// Default: Route53. Example: `Route53`.
     #[serde(default)]
+    #[schemars(extend("x-kubernetes-validations" = rules::provider()))]
     pub provider: DnsProvider,
-    /// The hosted zone; found when absent.
+    /// The hosted zone that holds every MAIL FROM domain of this object.
+    /// Needed only where it cannot be found: several public zones of one name,
+    /// say. May be set later, but once set is immutable.
+    ///
+    /// Default: none, the most specific public zone that the parent zone
+    /// delegates to is found and kept. Example: `Z0123456789ABCDEFGHIJ`.
     #[serde(rename = "hostedZoneID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), extend("x-kubernetes-validations" = rules::hosted_zone_id()))]
     pub hosted_zone_id: Option<String>,
-    /// TTL of the records that we create.
+    /// How long resolvers may keep the records, in seconds, 60 to 86400.
+    ///
+    /// Default: 300. Example: `3600`.
     #[serde(default = "default_ttl")]
+    #[schemars(range(min = 60, max = 86_400))]
     pub ttl_seconds: i32,
-    /// What to do where a wildcard answers for the name today.
+    /// What to do where a wildcard record answers for the MAIL FROM domain, or
+    /// for an empty name above it, today: making the name switches the wildcard
+    /// off there (RFC 4592). `Refuse`: change nothing and say so. `Override`:
+    /// publish all the same.
+    ///
+    /// Default: Refuse. Example: `Override`.
     #[serde(default)]
     pub wildcard_policy: WildcardPolicy,
 }

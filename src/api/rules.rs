@@ -1,0 +1,142 @@
+//! What the API server refuses at admission, in CEL, each with the field it
+//! speaks of and a message that says what is allowed.
+//!
+//! Each function yields the `x-kubernetes-validations` of one schema. CEL's
+//! `fieldPath` takes no list index, so what concerns one region stands on the
+//! region, and what needs the whole spec stands on the spec.
+
+use serde_json::{Value, json};
+
+/// A DNS label as SES and every mail server take it (RFC 1123, section 2.1).
+const LABEL: &str = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?";
+
+const IMMUTABLE: &str = "is immutable: delete this object with deletionPolicy Retain and create \
+                         it anew under the same namespace and name";
+
+/// On `spec.domain`.
+pub(super) fn domain() -> Value {
+    json!([
+        {
+            "rule": format!("self.matches('^{LABEL}([.]{LABEL})+$')"),
+            "message": "must be a lower-case DNS name of two or more labels, each of 1 to 63 \
+                        letters, digits and '-' with no '-' at its ends, separated by single \
+                        dots, at most 253 characters in all, for example example.com",
+        },
+        { "rule": "self == oldSelf", "message": IMMUTABLE },
+    ])
+}
+
+/// On `spec.subdomain` and on a region's `subdomain`.
+pub(super) fn subdomain() -> Value {
+    json!([{
+        "rule": format!("self.matches('^{LABEL}([.]{LABEL})*$')"),
+        "message": "must be one or more lower-case DNS labels, each of 1 to 63 letters, digits \
+                    and '-' with no '-' at its ends, separated by single dots, for example bounce",
+    }])
+}
+
+/// On a region's `name`.
+pub(super) fn region_name() -> Value {
+    json!([
+        {
+            "rule": "self.matches('^[a-z]+(-[a-z]+)+-[0-9]+$')",
+            "message": "must be the name of an AWS region, as in us-east-1",
+        },
+        {
+            "rule": "!self.matches('^(cn|[a-z]+-iso[a-z]*)-')",
+            "message": "must be a region that has SES: the China (cn-*) and isolated (*-iso*) \
+                        partitions have none; allowed are commercial, GovCloud (us-gov-*) and \
+                        European Sovereign Cloud (eusc-*) regions",
+        },
+    ])
+}
+
+/// On `spec.regions`. That no region is named twice follows from the list's key.
+pub(super) fn regions() -> Value {
+    json!([
+        {
+            "rule": "self.all(r, r.name.startsWith('us-gov-') == self[0].name.startsWith('us-gov-') \
+                     && r.name.startsWith('eusc-') == self[0].name.startsWith('eusc-'))",
+            "message": "must all lie in one AWS partition: only commercial, only GovCloud \
+                        (us-gov-*) or only European Sovereign Cloud (eusc-*) regions; make one \
+                        object for each partition",
+        },
+        {
+            "rule": "self.all(r, !has(r.subdomain) || \
+                     self.exists_one(q, has(q.subdomain) && q.subdomain == r.subdomain))",
+            "message": "must each have a subdomain that no other region has: regions that are to \
+                        share a MAIL FROM domain leave theirs out and share spec.subdomain",
+        },
+    ])
+}
+
+/// On `spec`.
+pub(super) fn spec() -> Value {
+    json!([
+        {
+            "rule": "size(self.subdomain) + 1 + size(self.domain) <= 253",
+            "fieldPath": ".subdomain",
+            "message": "must leave <subdomain>.<domain> at most 253 characters long",
+        },
+        {
+            "rule": relative("self.subdomain"),
+            "fieldPath": ".subdomain",
+            "message": RELATIVE,
+        },
+        {
+            "rule": "self.regions.all(r, !has(r.subdomain) || \
+                     size(r.subdomain) + 1 + size(self.domain) <= 253)",
+            "fieldPath": ".regions",
+            "message": "must each leave <subdomain>.<domain> at most 253 characters long",
+        },
+        {
+            "rule": format!("self.regions.all(r, !has(r.subdomain) || ({}))", relative("r.subdomain")),
+            "fieldPath": ".regions",
+            "message": format!("a region's subdomain {RELATIVE}"),
+        },
+        {
+            "rule": "self.regions.all(r, !has(r.subdomain) || r.subdomain != self.subdomain)",
+            "fieldPath": ".regions",
+            "message": "must not repeat spec.subdomain: regions without a subdomain share \
+                        spec.subdomain already",
+        },
+        {
+            "rule": "!has(self.mxRegion) || \
+                     self.regions.exists(r, r.name == self.mxRegion && !has(r.subdomain))",
+            "fieldPath": ".mxRegion",
+            "message": "must be one of spec.regions that share spec.subdomain, that is, have no \
+                        subdomain of their own; leave it out where none does",
+        },
+    ])
+}
+
+const RELATIVE: &str = "must be written without spec.domain, which is appended to it: bounce, not \
+                        bounce.example.com";
+
+fn relative(subdomain: &str) -> String {
+    format!("{subdomain} != self.domain && !{subdomain}.endsWith('.' + self.domain)")
+}
+
+/// On `spec.dns`.
+pub(super) fn dns() -> Value {
+    json!([{
+        "rule": "!has(oldSelf.hostedZoneID) || \
+                 (has(self.hostedZoneID) && self.hostedZoneID == oldSelf.hostedZoneID)",
+        "fieldPath": ".hostedZoneID",
+        "message": format!("once set, {IMMUTABLE}"),
+    }])
+}
+
+/// On `spec.dns.provider`.
+pub(super) fn provider() -> Value {
+    json!([{ "rule": "self == oldSelf", "message": IMMUTABLE }])
+}
+
+/// On `spec.dns.hostedZoneID`.
+pub(super) fn hosted_zone_id() -> Value {
+    json!([{
+        "rule": "self.matches('^[A-Z0-9]{1,32}$')",
+        "message": "must be the id of a Route 53 hosted zone: upper-case letters and digits, at \
+                    most 32, without /hostedzone/ before them, for example Z0123456789ABCDEFGHIJ",
+    }])
+}
