@@ -154,12 +154,12 @@ impl Standing {
     /// The rival that holds the place instead.
     pub fn claim(&self, place: &Place, marker: Option<&Marker>) -> Result<Grant, Rival> {
         let rivals = self.rivals.get(place).map_or(&[][..], Vec::as_slice);
-        let marked = marker.map(|marker| &marker.owner);
+        let by_marker_of = marker.map(|marker| &marker.owner);
         let grant = || Grant::new(self.me.key.clone(), self.me.domain.clone(), place.clone());
-        if marked == Some(&self.me.owner) {
+        if by_marker_of == Some(&self.me.owner) {
             return Ok(grant());
         }
-        let by_marker = rivals.iter().find(|(rival, _)| Some(&rival.owner) == marked);
+        let by_marker = rivals.iter().find(|(rival, _)| Some(&rival.owner) == by_marker_of);
         let by_age = || rivals.iter().find(|(_, before_us)| *before_us);
         match by_marker.or_else(by_age) {
             Some((rival, _)) => Err(rival.clone()),

@@ -113,7 +113,9 @@ impl Marker {
         let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
         let digest_ok = digest.len() == 32 && digest.chars().all(hex);
         let regions = parse_regions(regions.strip_prefix("regions=")?)?;
-        digest_ok.then(|| ())?;
+        if !digest_ok {
+            return None;
+        }
         Some(Self {
             owner: Owner((*digest).to_owned()),
             mx: Origin::parse(mx.strip_prefix("mx=")?)?,

@@ -1,6 +1,8 @@
 //! TXT values in Route 53's form: quoted strings of up to 255 octets, several a
 //! value, with `\"`, `\\` and `\ooo` octal escapes inside.
 
+use std::fmt::Write as _;
+
 use thiserror::Error;
 
 /// The most octets that one character-string holds (RFC 1035 section 3.3).
@@ -80,7 +82,10 @@ fn encode_string(octets: &[u8]) -> String {
                 out.push(char::from(octet));
             }
             0x20..=0x7e => out.push(char::from(octet)),
-            other => out.push_str(&format!("\\{other:03o}")),
+            other => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\{other:03o}");
+            }
         }
     }
     out.push('"');

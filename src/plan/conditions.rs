@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::finding::Finding;
-use super::names::NamePlan;
+use super::names::{NamePlan, Stance};
 use super::regions::RegionPlan;
 use super::scene::{Scene, elapsed};
 use crate::api::{ConditionType, Progress, Reason};
@@ -35,7 +35,7 @@ impl Decided {
         let regions = self.regions.iter();
         let regions =
             regions.map(|(region, plan)| (Some(Place::Region(region.clone())), &plan.finding));
-        let names = self.names.iter().filter(|(_, plan)| !plan.idle);
+        let names = self.names.iter().filter(|(_, plan)| plan.stance != Stance::Idle);
         let names = names.map(|(name, plan)| (Some(Place::Name(name.clone())), &plan.finding));
         let spec = self.unusable.iter().map(|finding| (None, finding));
         spec.chain(regions).chain(names).collect()
@@ -77,16 +77,16 @@ impl Scene<'_> {
     pub(super) fn conditions(&self, decided: &Decided) -> Vec<Condition> {
         let findings = decided.findings();
         let mut said = self.readiness(&findings);
-        said.push(self.authorized(&findings));
+        said.push(Self::authorized(&findings));
         said.push(self.identity_verified(decided));
         said.push(self.records_published(decided));
         said.push(self.mail_from_verified(decided));
         said.push(self.aligned(decided));
         said.sort_by_key(|said| said.kind);
-        said.into_iter().map(|said| self.condition(said)).collect()
+        said.iter().map(|said| self.condition(said)).collect()
     }
 
-    fn condition(&self, said: Said) -> Condition {
+    fn condition(&self, said: &Said) -> Condition {
         let old = self.stored.conditions.iter().find(|old| old.type_ == said.kind.as_str());
         let same = old.filter(|old| old.status == said.status);
         let since: Time = same.map_or_else(|| self.now(), |old| old.last_transition_time.clone());
@@ -136,7 +136,7 @@ impl Scene<'_> {
         Said { kind: ConditionType::Ready, status: "True", reason: Reason::Succeeded, message }
     }
 
-    fn authorized(&self, findings: &[(Option<Place>, &Finding)]) -> Said {
+    fn authorized(findings: &[(Option<Place>, &Finding)]) -> Said {
         let kind = ConditionType::Authorized;
         let lost = findings.iter().find(|(_, f)| f.reason == Reason::DomainConflict);
         match lost {

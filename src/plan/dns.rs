@@ -138,10 +138,8 @@ impl Scene<'_> {
             }
             _ => return DnsVerdict::Unknown,
         }
-        let servers = match self.inquiry.servers(&surveyed.zone.id, &surveyed.zone.name) {
-            Reading::Known { value, .. } => value,
-            _ => return DnsVerdict::Unknown,
-        };
+        let servers = self.inquiry.servers(&surveyed.zone.id, &surveyed.zone.name);
+        let Reading::Known { value: servers, .. } = servers else { return DnsVerdict::Unknown };
         match self.inquiry.seen(name.name(), servers, self.resync()) {
             Reading::Known { value: Seen::Answered { mx, txt }, .. } => {
                 mismatch(wanted, mx, txt).map_or(DnsVerdict::Right, DnsVerdict::Wrong)

@@ -121,7 +121,7 @@ impl Scene<'_> {
             let text = format!("the records of {name} stay for late bounces");
             return Some(NamePlan::resting(Finding::new(Reason::Succeeded, text), records));
         }
-        self.removed(name, surveyed, &marker, grant, records)
+        Some(self.removed(name, surveyed, &marker, grant, records))
     }
 
     fn unread_name_leaving(
@@ -167,7 +167,7 @@ impl Scene<'_> {
         marker: &Marker,
         grant: crate::authority::Grant,
         records: Vec<RecordStatus>,
-    ) -> Option<NamePlan> {
+    ) -> NamePlan {
         let keeps_records =
             self.desired.deleting && self.desired.deletion == DeletionPolicy::RetainDNS;
         let extent = if keeps_records { Removal::Marker } else { Removal::Records };
@@ -177,13 +177,12 @@ impl Scene<'_> {
             ChangeBatch { zone: surveyed.zone.id.clone(), changes, comment: self.comment() };
         let change = NameChange { grant, batch, repaired: Vec::new() };
         let text = format!("taking what is ours from {name}");
-        let plan = match self.gated_change(change, name) {
+        match self.gated_change(change, name) {
             Ok(change) => {
                 let finding = Finding::new(Reason::Deleting, text);
                 NamePlan { change, ..NamePlan::resting(finding, records) }
             }
             Err(finding) => NamePlan::resting(self.said_in_deletion(finding), records),
-        };
-        Some(plan)
+        }
     }
 }

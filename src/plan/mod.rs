@@ -5,15 +5,20 @@
 //! MAIL FROM domain), `regions` (one region), `leaving` (what goes),
 //! `conditions` and `report` (what a person sees).
 
+mod beginning;
 mod conditions;
 mod desired;
 mod dns;
 mod drift;
 mod effect;
+mod failed;
 mod finding;
 mod inquiry;
 mod leaving;
+mod mirror;
 mod names;
+mod puts;
+mod recorded;
 mod records;
 mod regions;
 mod remember;
@@ -62,7 +67,7 @@ pub fn plan(world: &World<'_>) -> Plan {
     let desired = match Desired::of(object, &world.settings.regions) {
         Ok(desired) => desired,
         Err(_) if deleting => return steps::release(world, "nothing was ever done for it"),
-        Err(error) => return steps::refuse(world, &stored, error.to_string()),
+        Err(error) => return steps::refuse(world, &stored, &error.to_string()),
     };
     let memory = remember::begin(world);
     let fresh_from = memory.fresh_from.unwrap_or(jiff::Timestamp::MIN);

@@ -6,16 +6,16 @@ use jiff::Timestamp;
 
 use super::dns::{DnsVerdict, Visible};
 use super::finding::Finding;
-use super::inquiry::Reading;
-use super::records::{self, Conflict, Difference, Wanted, quoted};
+use super::recorded::change_type;
+use super::records::{self, Conflict, Difference, Wanted};
 use super::scene::{Holding, Scene};
-use super::survey::{self, Mark, Survey, Surveyed};
+use super::survey::{Mark, Survey, Surveyed};
 use super::world::Fault;
 use crate::api::{Reason, RecordState, RecordStatus, TAKE_OVER};
 use crate::authority::{Grant, Place};
 use crate::mail::{
     BehaviorOnMxFailure, ChangeBatch, MailFromDomain, MailFromStatus, Marker, Origin, RecordType,
-    Region, Spf, SpfFault, Zone,
+    Region, SpfFault, Zone,
 };
 
 /// What was decided for one MAIL FROM domain.
@@ -26,8 +26,7 @@ pub(super) struct NamePlan {
     pub change: Option<NameChange>,
     /// What status is to say of its records.
     pub records: Vec<RecordStatus>,
-    /// Whether MX and SPF stand and were seen, so that SES may be told.
-    pub ready: bool,
+    pub stance: Stance,
     /// Whether regions that refuse mail must be lowered before the MX is swapped.
     pub lowering: bool,
     /// Whose endpoint the MX names.
@@ -40,11 +39,20 @@ pub(super) struct NamePlan {
     pub spf: Option<SpfFault>,
     /// The zone, where it is known.
     pub zone: Option<Zone>,
-    /// Whether the name was read well.
-    pub read: bool,
-    /// Whether nothing is to be published before a region may use the name:
-    /// the region's own finding then says all there is to say.
-    pub idle: bool,
+}
+
+/// How a name stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Stance {
+    /// It could not be read.
+    Unread,
+    /// Read; something is still to be done or to be waited for.
+    Open,
+    /// Nothing is to be published before a region may use the name: the
+    /// region's own finding then says all there is to say.
+    Idle,
+    /// MX and SPF stand and were seen, so that SES may be told.
+    Ready,
 }
 
 /// A batch for one name.
@@ -62,16 +70,24 @@ impl NamePlan {
             finding,
             change: None,
             records,
-            ready: false,
+            stance: Stance::Open,
             lowering: false,
             mx_region: None,
             listed: BTreeSet::new(),
             dns: DnsVerdict::Unknown,
             spf: None,
             zone: None,
-            read: true,
-            idle: false,
         }
+    }
+
+    /// Whether SES may be told of the name.
+    pub(super) fn is_ready(&self) -> bool {
+        self.stance == Stance::Ready
+    }
+
+    /// Whether the name was read well.
+    pub(super) fn is_read(&self) -> bool {
+        self.stance != Stance::Unread
     }
 
     /// When the records were last seen to have become right.
@@ -91,12 +107,14 @@ impl<'a> Scene<'a> {
             Survey::Known(surveyed) => surveyed,
         };
         match self.may_publish(name, surveyed) {
-            Ok((grant, marker)) => self.published_name(name, group, surveyed, grant, marker),
+            Ok((grant, marker)) => {
+                self.published_name(name, group, surveyed, grant, marker.as_ref())
+            }
             Err(finding) => {
                 let conflict = matches!(finding.reason, Reason::RecordConflict);
                 let records = if conflict { as_conflict(stored) } else { stored };
                 let zone = Some(surveyed.zone.clone());
-                let spf = self.spf_fault(surveyed);
+                let spf = surveyed.spf_fault();
                 NamePlan { spf, zone, ..NamePlan::resting(finding, records) }
             }
         }
@@ -110,16 +128,13 @@ impl<'a> Scene<'a> {
     ) -> NamePlan {
         let finding = self.unread(&Place::Name(name.clone()), fault);
         // A definite refusal is an answer; a transient fault is none.
-        let read = fault.is_some_and(|fault| !fault.transient);
-        NamePlan { read, ..NamePlan::resting(finding, records) }
+        let definite = fault.is_some_and(|fault| !fault.transient);
+        let stance = if definite { Stance::Open } else { Stance::Unread };
+        NamePlan { stance, ..NamePlan::resting(finding, records) }
     }
 
     pub(super) fn stored_records(&self, name: &MailFromDomain) -> Vec<RecordStatus> {
         self.stored.records.iter().filter(|record| record.name == name.as_str()).cloned().collect()
-    }
-
-    pub(super) fn spf_fault(&self, surveyed: &Surveyed<'_>) -> Option<SpfFault> {
-        Spf::fault(surveyed.spf_texts().iter().map(String::as_str))
     }
 
     /// Whether the name is this object's to write at; and the marker that
@@ -169,22 +184,24 @@ impl<'a> Scene<'a> {
         group: &[Region],
         surveyed: &Surveyed<'a>,
         grant: Grant,
-        marker: Option<Marker>,
+        marker: Option<&Marker>,
     ) -> NamePlan {
         let stored = self.stored_records(name);
         let admissible: Vec<&Region> =
             group.iter().filter(|region| self.is_admissible(region, name)).collect();
-        if marker.is_none() {
-            if let Err(plan) = self.may_begin(name, surveyed, &admissible, group) {
-                return *plan;
-            }
+        let begun = match marker {
+            Some(_) => Ok(()),
+            None => self.may_begin(name, surveyed, &admissible, group),
+        };
+        if let Err(plan) = begun {
+            return *plan;
         }
         let mx_region = self.mx_region(name, group, surveyed);
         let wanted = Wanted {
             name: name.clone(),
             host: self.world.settings.regions.feedback_host(&mx_region),
             ttl: self.desired.ttl,
-            marker: self.wanted_marker(name, surveyed, marker.as_ref(), &admissible),
+            marker: self.wanted_marker(name, surveyed, marker, &admissible),
         };
         let regions = &self.world.settings.regions;
         let (mut difference, conflicts) = records::difference(surveyed, &wanted, regions);
@@ -197,124 +214,11 @@ impl<'a> Scene<'a> {
             mx_region: Some(mx_region),
             listed: surveyed.mark.mine().map(|m| m.regions.clone()).unwrap_or_default(),
             dns: self.dns_verdict(name, group, surveyed, &wanted),
-            spf: self.spf_fault(surveyed),
+            spf: surveyed.spf_fault(),
             zone: Some(surveyed.zone.clone()),
             ..NamePlan::resting(Finding::new(Reason::Succeeded, ""), stored)
         };
         self.settle_name(draft, surveyed, &wanted, difference, &conflicts, grant)
-    }
-
-    /// Whether a name without our marker may be published at: nothing stands
-    /// there that is not ours, and something is to be sent by it.
-    fn may_begin(
-        &self,
-        name: &MailFromDomain,
-        surveyed: &Surveyed<'a>,
-        admissible: &[&Region],
-        group: &[Region],
-    ) -> Result<(), Box<NamePlan>> {
-        let stored = self.stored_records(name);
-        let was_published = |rtype| {
-            let record = self.record_status(name, rtype);
-            record.is_some_and(|r| r.state == RecordState::Published)
-        };
-        let refuse = |finding| {
-            let zone = Some(surveyed.zone.clone());
-            Err(Box::new(NamePlan { zone, ..NamePlan::resting(finding, stored.clone()) }))
-        };
-        if let Some(found) = survey::occupied(surveyed.view, name.name()) {
-            return refuse(found);
-        }
-        let spf = surveyed.spf_texts();
-        if let Some(mx) = surveyed.mx().filter(|mx| !self.is_published_mx(name, &mx.values)) {
-            return refuse(not_ours(name, "MX", &mx.values));
-        }
-        if !spf.is_empty() && !was_published("TXT") {
-            return refuse(not_ours(name, "SPF", &spf));
-        }
-        if admissible.is_empty() {
-            let zone = Some(surveyed.zone.clone());
-            let plan = NamePlan::resting(self.idle(name, group), stored);
-            return Err(Box::new(NamePlan { zone, idle: true, ..plan }));
-        }
-        if was_published("MX") || was_published("TXT") {
-            return Ok(());
-        }
-        match survey::surrounded(self.inquiry, &self.desired, &surveyed.zone, name) {
-            Ok(None) => {}
-            Ok(Some(found)) => return refuse(found),
-            Err(Reading::Failed(fault)) => {
-                return Err(Box::new(self.unread_name(name, stored, Some(&fault))));
-            }
-            Err(_) => return Err(Box::new(self.unread_name(name, stored, None))),
-        }
-        for region in admissible {
-            match self.inquiry.identity(name.name(), region, self.world.settings.zone_cache) {
-                Reading::Known { value: None, .. } => {}
-                Reading::Known { value: Some(_), .. } => {
-                    let text = format!("{name} is itself an SES identity in {region}");
-                    return refuse(Finding::new(Reason::NameOccupied, text));
-                }
-                Reading::Failed(fault) => {
-                    return Err(Box::new(self.unread_name(name, stored, Some(&fault))));
-                }
-                Reading::Waiting => {
-                    return Err(Box::new(self.unread_name(name, stored, None)));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn is_published_mx(&self, name: &MailFromDomain, values: &[String]) -> bool {
-        self.record_status(name, "MX")
-            .is_some_and(|r| r.state == RecordState::Published && r.values == values)
-    }
-
-    /// Why nothing is published at a name yet: none of its regions can send.
-    fn idle(&self, name: &MailFromDomain, group: &[Region]) -> Finding {
-        let waits = |region: &&Region| {
-            matches!(self.holding(region), Holding::Missing) || self.verified(region) == Some(false)
-        };
-        match group.iter().find(waits) {
-            Some(region) if matches!(self.holding(region), Holding::Missing) => Finding::new(
-                Reason::IdentityNotFound,
-                format!("nothing is published at {name} before SES has the identity in {region}"),
-            ),
-            Some(region) => Finding::new(
-                Reason::IdentityNotVerified,
-                format!(
-                    "nothing is published at {name} before the identity is verified in {region}"
-                ),
-            ),
-            None => Finding::new(
-                Reason::Observing,
-                format!("nothing is published at {name} before a region may use it"),
-            ),
-        }
-    }
-
-    /// Whether SES could be told of `name` in a region now: it is verified
-    /// there, holds nothing that is not ours, and no other object claims it.
-    fn is_admissible(&self, region: &Region, name: &MailFromDomain) -> bool {
-        let mark = self.deciding_mark(region).and_then(Mark::marker);
-        let place = Place::Region(region.clone());
-        let recorded = self.region_status(region).and_then(|status| status.account.as_ref());
-        self.desired.regions.get(region) == Some(name)
-            && self.verified(region) == Some(true)
-            && matches!(self.holding(region), Holding::Empty | Holding::Ours(..))
-            && self.world.standing.claim(&place, mark).is_ok()
-            && !self.account_changed(recorded)
-    }
-
-    /// Whether the identity is verified, where it was read.
-    pub(super) fn verified(&self, region: &Region) -> Option<bool> {
-        match self.regions.get(region) {
-            Some(Reading::Known { value, .. }) => {
-                Some(value.as_ref().is_some_and(|identity| identity.verified))
-            }
-            _ => None,
-        }
     }
 
     /// Whose endpoint the MX names: what the spec says, else the one that our
@@ -343,8 +247,7 @@ impl<'a> Scene<'a> {
         marker: Option<&Marker>,
         admissible: &[&Region],
     ) -> Marker {
-        let mut listed: BTreeSet<String> =
-            admissible.iter().map(|region| region.to_string()).collect();
+        let mut listed: BTreeSet<String> = admissible.iter().map(ToString::to_string).collect();
         let known = &self.world.settings.regions;
         let kept = |text: &&String| match known.get(text) {
             Ok(region) => {
@@ -433,7 +336,8 @@ impl<'a> Scene<'a> {
                 finding
             };
             let ready = standing && conflict.is_none();
-            return NamePlan { finding, change, ready, records, ..draft };
+            let stance = if ready { Stance::Ready } else { Stance::Open };
+            return NamePlan { finding, change, records, stance, ..draft };
         }
         if let Some(conflict) = conflict {
             return NamePlan { records, ..draft }.found(Reason::RecordConflict, &*conflict.message);
@@ -484,7 +388,8 @@ impl<'a> Scene<'a> {
                 record.since = Some(self.now());
             }
         }
-        NamePlan { finding, ready, records, ..draft }
+        let stance = if ready { Stance::Ready } else { Stance::Open };
+        NamePlan { finding, records, stance, ..draft }
     }
 
     fn name_change(
@@ -507,103 +412,6 @@ impl<'a> Scene<'a> {
         let text = format!("ses-mailfrom: SesMailFrom {}", self.world.standing.key());
         text.chars().take(256).collect()
     }
-
-    /// The types whose values were right before and are not any more.
-    fn repaired(
-        &self,
-        surveyed: &Surveyed<'_>,
-        wanted: &Wanted,
-        difference: &Difference,
-    ) -> Vec<RecordType> {
-        let marked = surveyed.mark.mine().is_some();
-        let drifted = |rtype: &RecordType, value: &str, ttl: u32, found: Option<u32>| {
-            let Some(stored) = self.record_status(&wanted.name, rtype.as_str()) else {
-                return false;
-            };
-            let was_right = stored.values.first().is_some_and(|first| first == value)
-                && matches!(stored.state, RecordState::Published | RecordState::Conflict);
-            let same_ttl = u32::try_from(stored.ttl_seconds).ok() == Some(ttl);
-            let ttl_moved = same_ttl && found.is_some_and(|found| found != ttl);
-            let changes = difference.changes.iter().any(|change| change_type(change) == rtype);
-            let lost_marker = *rtype == RecordType::Txt && !marked;
-            was_right && changes && (difference.moved.contains(rtype) || ttl_moved || lost_marker)
-        };
-        let mut repaired = Vec::new();
-        let mx = wanted.mx().to_value();
-        if drifted(&RecordType::Mx, &mx, wanted.ttl, surveyed.mx().map(|set| set.ttl)) {
-            repaired.push(RecordType::Mx);
-        }
-        let texts = surveyed.txt().map(survey::txt_texts).unwrap_or_default();
-        let spf = wanted.txt_values(&texts).swap_remove(0);
-        let ttl = surveyed.txt().map(|set| set.ttl).filter(|_| texts.len() <= 2);
-        if drifted(&RecordType::Txt, &spf, wanted.ttl, ttl) {
-            repaired.push(RecordType::Txt);
-        }
-        repaired
-    }
-
-    /// Counts what is about to be repaired. True where that would feed a war.
-    fn count_repairs(
-        &self,
-        records: &mut [RecordStatus],
-        repaired: &[RecordType],
-        place: &Place,
-    ) -> bool {
-        let mut looping = false;
-        for record in records {
-            let counted = self.counted_repairs(&record.repair_times);
-            let is_repaired = repaired.iter().any(|rtype| rtype.as_str() == record.rtype);
-            record.repair_times = match is_repaired {
-                true if Self::is_loop(&counted) => {
-                    looping = true;
-                    record.state = RecordState::Conflict;
-                    counted
-                }
-                true => self.with_repair(&counted),
-                false => self.settled_repairs(counted, place),
-            };
-        }
-        looping
-    }
-
-    fn record_statuses(
-        &self,
-        surveyed: &Surveyed<'_>,
-        wanted: &Wanted,
-        difference: &Difference,
-        conflicts: &[Conflict],
-    ) -> Vec<RecordStatus> {
-        let texts = surveyed.txt().map(survey::txt_texts).unwrap_or_default();
-        let mx = (RecordType::Mx, vec![wanted.mx().to_value()], wanted.marker.mx);
-        let txt = (RecordType::Txt, wanted.txt_values(&texts), wanted.marker.spf);
-        let status = |(rtype, values, origin): (RecordType, Vec<String>, Origin)| {
-            let stored = self.record_status(&wanted.name, rtype.as_str());
-            let seen = stored.is_some_and(|s| {
-                let kept = matches!(s.state, RecordState::Published | RecordState::Draining);
-                kept && s.values.first() == values.first()
-            });
-            let state = if conflicts.iter().any(|conflict| conflict.rtype == rtype) {
-                RecordState::Conflict
-            } else if seen && !difference.moved.contains(&rtype) {
-                RecordState::Published
-            } else {
-                RecordState::Planned
-            };
-            let unchanged = stored.filter(|s| s.state == state);
-            RecordStatus {
-                name: wanted.name.to_string(),
-                rtype: rtype.to_string(),
-                ttl_seconds: i32::try_from(wanted.ttl).unwrap_or(i32::MAX),
-                values,
-                zone: surveyed.zone.id.to_string(),
-                state,
-                origin: Some(origin),
-                since: unchanged.and_then(|s| s.since.clone()).or_else(|| Some(self.now())),
-                repair_times: stored.map(|s| s.repair_times.clone()).unwrap_or_default(),
-            }
-        };
-        [mx, txt].map(status).into()
-    }
 }
 
 impl NamePlan {
@@ -620,24 +428,11 @@ impl Difference {
     }
 }
 
-fn change_type(change: &crate::mail::Change) -> &RecordType {
-    match change {
-        crate::mail::Change::Create(set) | crate::mail::Change::Delete(set) => &set.rtype,
-    }
-}
-
 fn as_conflict(mut records: Vec<RecordStatus>) -> Vec<RecordStatus> {
     for record in &mut records {
         record.state = RecordState::Conflict;
     }
     records
-}
-
-fn not_ours(name: &MailFromDomain, what: &str, values: &[String]) -> Finding {
-    Finding::new(
-        Reason::RecordConflict,
-        format!("{name} has {what} records that this object did not make: {}", quoted(values)),
-    )
 }
 
 /// A duration as a person says it.

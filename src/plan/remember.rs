@@ -62,7 +62,7 @@ impl Scene<'_> {
     fn remember_names(&self, decided: &Decided, memory: &mut Memory) {
         for (name, plan) in &decided.names {
             let seen = plan.records.iter().all(|r| r.state == RecordState::Published);
-            if plan.read && seen && plan.change.is_none() {
+            if plan.is_read() && seen && plan.change.is_none() {
                 memory.changes.remove(name.name());
             }
             let troubled = self.desired.names.get(name).into_iter().flatten().any(|region| {
@@ -73,7 +73,7 @@ impl Scene<'_> {
                 DnsVerdict::Wrong(_) => {
                     memory.dns_wrong.insert(name.name().clone());
                 }
-                _ if !troubled && plan.read => {
+                _ if !troubled && plan.is_read() => {
                     memory.dns_wrong.remove(name.name());
                 }
                 _ => {}
@@ -88,6 +88,6 @@ fn was_read(decided: &Decided, place: &Place) -> bool {
         Place::Name(name) => decided
             .names
             .get(name)
-            .is_some_and(|plan| plan.read && plan.finding.reason != Reason::Observing),
+            .is_some_and(|plan| plan.is_read() && plan.finding.reason != Reason::Observing),
     }
 }

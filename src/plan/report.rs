@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::conditions::Decided;
 use super::effect::Notice;
 use super::inquiry::Reading;
+use super::names::NamePlan;
 use super::scene::Scene;
 use crate::api::{
     ConditionType, Progress, RECONCILE_REQUESTED_AT, Reason, RecordState, SesMailFromStatus,
@@ -82,7 +83,7 @@ impl Scene<'_> {
         let annotations = self.world.object.metadata.annotations.as_ref();
         let asked = annotations.and_then(|all| all.get(RECONCILE_REQUESTED_AT));
         let read = decided.regions.values().all(|plan| plan.read)
-            && decided.names.values().all(|plan| plan.read);
+            && decided.names.values().all(NamePlan::is_read);
         let stored = self.stored.last_handled_reconcile_at.clone();
         asked.filter(|_| read).map(|text| text.chars().take(253).collect()).or(stored)
     }

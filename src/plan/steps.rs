@@ -6,7 +6,7 @@ use super::conditions::Decided;
 use super::effect::{Effect, Notice, Plan};
 use super::inquiry::after;
 use super::names::NameChange;
-use super::regions::Put;
+use super::puts::Put;
 use super::report::{PROGRESS_DELAY, condition};
 use super::scene::Scene;
 use super::world::{Memory, World};
@@ -25,7 +25,7 @@ pub(super) fn release(world: &World<'_>, why: &str) -> Plan {
 }
 
 /// Reports a spec that the CRD's own rules should have refused.
-pub(super) fn refuse(world: &World<'_>, stored: &SesMailFromStatus, why: String) -> Plan {
+pub(super) fn refuse(world: &World<'_>, stored: &SesMailFromStatus, why: &str) -> Plan {
     let said = |kind: ConditionType, status: &str| {
         let old = condition(stored, kind).filter(|old| old.status == status);
         let now = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
@@ -35,7 +35,7 @@ pub(super) fn refuse(world: &World<'_>, stored: &SesMailFromStatus, why: String)
             type_: kind.as_str().to_owned(),
             status: status.to_owned(),
             reason: Reason::InvalidSpec.as_str().to_owned(),
-            message: why.clone(),
+            message: why.to_owned(),
             observed_generation: world.object.metadata.generation,
             last_transition_time: old.map_or(now, |old| old.last_transition_time.clone()),
         }

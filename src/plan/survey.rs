@@ -8,7 +8,7 @@ use super::world::Fault;
 use crate::api::Reason;
 use crate::mail::{
     DomainName, MailFromDomain, Marker, MarkerError, NameView, Owner, RecordSet, RecordType,
-    Routing, Spf, Zone, decode_txt,
+    Routing, Spf, SpfFault, Zone, decode_txt,
 };
 
 /// What is known of one MAIL FROM domain in its zone.
@@ -91,6 +91,11 @@ impl Surveyed<'_> {
     /// The plain MX record set.
     pub(super) fn mx(&self) -> Option<&RecordSet> {
         self.view.simple(&RecordType::Mx)
+    }
+
+    /// What the text of the SPF record rules out.
+    pub(super) fn spf_fault(&self) -> Option<SpfFault> {
+        Spf::fault(self.spf_texts().iter().map(String::as_str))
     }
 
     /// The SPF records among the TXT values.

@@ -42,5 +42,5 @@ pub(super) fn restart_pause(restarts: i32, settings: &Settings) -> Duration {
 /// The pause before a write that failed is tried again: 5 s, doubling to 5 min.
 pub(super) fn retry_pause(count: u32) -> Duration {
     let doublings = count.saturating_sub(1).min(6);
-    Duration::from_secs(5 << doublings).min(Duration::from_secs(300))
+    Duration::from_secs(5 << doublings).min(Duration::from_mins(5))
 }

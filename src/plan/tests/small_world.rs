@@ -270,11 +270,9 @@ impl SmallWorld {
                 break;
             }
         }
-        if plan.effects.is_empty() {
-            if let Some(report) = &plan.report {
-                did = true;
-                self.write_status(report);
-            }
+        if let Some(report) = plan.report.as_ref().filter(|_| plan.effects.is_empty()) {
+            did = true;
+            self.write_status(report);
         }
         self.notices.extend(plan.notices.clone());
         self.last = plan;
@@ -434,7 +432,7 @@ impl SmallWorld {
         world.settle_and_report();
         world.pass(Duration::from_secs(30));
         world.set_all(MailFromStatus::Success);
-        world.live(Duration::from_secs(180));
+        world.live(Duration::from_mins(3));
         assert_eq!(world.condition("Ready"), "True Succeeded", "{}", world.message());
         world.done.clear();
         world.notices.clear();

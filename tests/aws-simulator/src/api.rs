@@ -57,11 +57,7 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     pub(crate) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code: code.to_owned(),
-            message: message.into(),
-        }
+        Self { status, code: code.to_owned(), message: message.into() }
     }
 
     pub(crate) fn throttled(protocol: Protocol) -> Self {
@@ -77,11 +73,8 @@ impl ApiError {
         action: &str,
         target: Option<&String>,
     ) -> Self {
-        let code = if protocol == Protocol::SesV2 {
-            "AccessDeniedException"
-        } else {
-            "AccessDenied"
-        };
+        let code =
+            if protocol == Protocol::SesV2 { "AccessDeniedException" } else { "AccessDenied" };
         let on = target.map_or_else(String::new, |target| format!(" on resource: {target}"));
         let message = format!(
             "User: arn:aws:iam::{account}:user/simulated is not authorized to perform: {}:{action}{on}",
@@ -96,11 +89,7 @@ impl ApiError {
         } else {
             "InvalidClientTokenId"
         };
-        Self::new(
-            403,
-            code,
-            "The security token included in the request is invalid.",
-        )
+        Self::new(403, code, "The security token included in the request is invalid.")
     }
 
     pub(crate) fn server(status: u16) -> Self {
@@ -116,20 +105,15 @@ impl ApiError {
 
     pub(crate) fn unknown_action(protocol: Protocol, what: &str) -> Self {
         match protocol {
-            Protocol::SesV2 => Self::new(
-                404,
-                "UnknownOperationException",
-                format!("The simulator has no {what}"),
-            ),
+            Protocol::SesV2 => {
+                Self::new(404, "UnknownOperationException", format!("The simulator has no {what}"))
+            }
             _ => Self::new(400, "InvalidAction", format!("The simulator has no {what}")),
         }
     }
 
     pub(crate) fn outcome(&self) -> Outcome {
-        Outcome::Error {
-            status: self.status,
-            code: self.code.clone(),
-        }
+        Outcome::Error { status: self.status, code: self.code.clone() }
     }
 
     /// In the protocol's shape.
@@ -142,11 +126,7 @@ impl ApiError {
             }
             return response;
         }
-        let kind = if self.status < 500 {
-            "Sender"
-        } else {
-            "Receiver"
-        };
+        let kind = if self.status < 500 { "Sender" } else { "Receiver" };
         let body = format!(
             "<?xml version=\"1.0\"?>\n<ErrorResponse xmlns=\"{}\"><Error><Type>{kind}</Type><Code>{}</Code>\
              <Message>{}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>",
@@ -193,12 +173,7 @@ impl Success {
 
 /// An answer that no client can read.
 pub(crate) fn malformed(request_id: &str) -> Response<Bytes> {
-    answer(
-        200,
-        "text/html",
-        "<html><body>It works!".to_owned(),
-        request_id,
-    )
+    answer(200, "text/html", "<html><body>It works!".to_owned(), request_id)
 }
 
 fn answer(
@@ -211,10 +186,7 @@ fn answer(
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static(content_type),
-    );
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     if let Ok(id) = request_id.parse() {
         headers.insert("x-amzn-requestid", id);
     }
@@ -231,11 +203,8 @@ pub(crate) fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
-        let hex = |byte: &u8| {
-            char::from(*byte)
-                .to_digit(16)
-                .and_then(|digit| u8::try_from(digit).ok())
-        };
+        let hex =
+            |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         if let ([b'%', high, low, tail @ ..], true) = (rest, *first == b'%')
             && let (Some(high), Some(low)) = (hex(high), hex(low))
         {
@@ -261,7 +230,5 @@ pub(crate) fn form(text: &str) -> Vec<(String, String)> {
 
 /// The value of one key of a form.
 pub(crate) fn field<'a>(form: &'a [(String, String)], key: &str) -> Option<&'a str> {
-    form.iter()
-        .find(|(name, _)| name == key)
-        .map(|(_, value)| value.as_str())
+    form.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
 }

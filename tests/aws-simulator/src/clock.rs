@@ -64,16 +64,8 @@ impl SimClock {
 
     /// Runs `factor` times as fast as the given wall clock.
     pub fn on(wall: WallClock, factor: f64) -> Self {
-        let factor = if factor.is_finite() {
-            factor.max(0.0)
-        } else {
-            0.0
-        };
-        Self {
-            wall,
-            factor,
-            advanced: Arc::default(),
-        }
+        let factor = if factor.is_finite() { factor.max(0.0) } else { 0.0 };
+        Self { wall, factor, advanced: Arc::default() }
     }
 
     /// Moves simulated time forward. [`crate::Simulator::advance`] also fires

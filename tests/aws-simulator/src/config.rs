@@ -222,11 +222,7 @@ pub struct DnsConfig {
 
 impl Default for DnsConfig {
     fn default() -> Self {
-        Self {
-            delegation_sets: 12,
-            delegation_ttl: 900,
-            ses_shares_resolver: true,
-        }
+        Self { delegation_sets: 12, delegation_ttl: 900, ses_shares_resolver: true }
     }
 }
 
@@ -267,10 +263,7 @@ impl Quotas {
 
     /// AWS's quotas, `scale` times as wide.
     pub fn scaled(scale: f64) -> Self {
-        Self {
-            scale,
-            ..Self::default()
-        }
+        Self { scale, ..Self::default() }
     }
 }
 

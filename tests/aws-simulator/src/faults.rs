@@ -24,18 +24,12 @@ impl Matching {
 
     /// Calls of one action, such as `ChangeResourceRecordSets`.
     pub fn action(action: &str) -> Self {
-        Self {
-            action: Some(action.to_owned()),
-            ..Self::default()
-        }
+        Self { action: Some(action.to_owned()), ..Self::default() }
     }
 
     /// Calls of one service.
     pub fn service(service: Service) -> Self {
-        Self {
-            service: Some(service),
-            ..Self::default()
-        }
+        Self { service: Some(service), ..Self::default() }
     }
 
     /// Only with that account's credentials.
@@ -127,12 +121,7 @@ pub struct Fault {
 impl Fault {
     /// Strikes every matching call until it is removed.
     pub fn always(matching: Matching, trouble: Trouble) -> Self {
-        Self {
-            matching,
-            trouble,
-            skip: 0,
-            times: None,
-        }
+        Self { matching, trouble, skip: 0, times: None }
     }
 
     /// Strikes the next matching call.
@@ -183,11 +172,7 @@ impl Gate {
     /// Returns when a call stands at the gate.
     pub async fn reached(&self) {
         // The sender is this gate's own, so the channel cannot close.
-        let _ = self
-            .0
-            .subscribe()
-            .wait_for(|stage| *stage >= Stage::Reached)
-            .await;
+        let _ = self.0.subscribe().wait_for(|stage| *stage >= Stage::Reached).await;
     }
 
     /// Whether a call stands or stood at the gate.
@@ -221,11 +206,7 @@ impl Stop {
             }
             first
         });
-        let _ = self
-            .0
-            .subscribe()
-            .wait_for(|stage| *stage == Stage::Released)
-            .await;
+        let _ = self.0.subscribe().wait_for(|stage| *stage == Stage::Released).await;
     }
 }
 
@@ -272,12 +253,7 @@ impl Script {
     /// Sets a gate for the `nth` matching call from now, the next being 0.
     pub(crate) fn gate(&mut self, matching: Matching, point: GatePoint, nth: usize) -> Gate {
         let (stage, _) = watch::channel(Stage::Set);
-        self.gates.push(Waiting {
-            matching,
-            point,
-            skip: nth,
-            stage: stage.clone(),
-        });
+        self.gates.push(Waiting { matching, point, skip: nth, stage: stage.clone() });
         Gate(stage)
     }
 
@@ -292,11 +268,7 @@ impl Script {
 
     /// The first fault that matches and is not used up strikes.
     fn strike(&mut self, call: &Asked<'_>) -> Option<Trouble> {
-        for (_, fault) in self
-            .faults
-            .iter_mut()
-            .filter(|(_, fault)| fault.matching.matches(call))
-        {
+        for (_, fault) in self.faults.iter_mut().filter(|(_, fault)| fault.matching.matches(call)) {
             if fault.skip > 0 {
                 fault.skip -= 1;
             } else if fault.times != Some(0) {

@@ -31,18 +31,11 @@ impl Name {
     /// Reads a name with or without its final dot, with octal escapes such as
     /// `\052` or the characters that they stand for.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let fail = |reason| NameError {
-            text: text.to_owned(),
-            reason,
-        };
+        let fail = |reason| NameError { text: text.to_owned(), reason };
         let plain = unescape(text).ok_or_else(|| fail("a bad escape"))?;
         let plain = plain.strip_suffix('.').unwrap_or(&plain);
         if plain.is_empty() {
-            return if text == "." {
-                Ok(Self::root())
-            } else {
-                Err(fail("it is empty"))
-            };
+            return if text == "." { Ok(Self::root()) } else { Err(fail("it is empty")) };
         }
         if plain.len() > 253 {
             return Err(fail("it is longer than 253 characters"));
@@ -72,21 +65,13 @@ impl Name {
 
     /// The labels, the leftmost first.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
-        self.0
-            .strip_suffix('.')
-            .unwrap_or(&self.0)
-            .rsplit('.')
-            .filter(|label| !label.is_empty())
+        self.0.strip_suffix('.').unwrap_or(&self.0).rsplit('.').filter(|label| !label.is_empty())
     }
 
     /// The name without its leftmost label; none for the root.
     pub fn parent(&self) -> Option<Self> {
         let trimmed = self.0.strip_suffix('.')?;
-        Some(Self(
-            trimmed
-                .rfind('.')
-                .map_or_else(String::new, |dot| trimmed[..=dot].to_owned()),
-        ))
+        Some(Self(trimmed.rfind('.').map_or_else(String::new, |dot| trimmed[..=dot].to_owned())))
     }
 
     /// This name and everything above it, the root last.
@@ -177,24 +162,13 @@ mod tests {
 
     #[test]
     fn the_order_is_of_reversed_labels_with_hyphen_before_dot() {
-        let mut names = [
-            "z.example.com",
-            "example.com",
-            "a.b.example.com",
-            "example-x.com",
-            "b.example.com",
-        ]
-        .map(|text| Name::parse(text).unwrap());
+        let mut names =
+            ["z.example.com", "example.com", "a.b.example.com", "example-x.com", "b.example.com"]
+                .map(|text| Name::parse(text).unwrap());
         names.sort();
         assert_eq!(
             names.map(|name| name.plain()),
-            [
-                "example-x.com",
-                "example.com",
-                "b.example.com",
-                "a.b.example.com",
-                "z.example.com"
-            ]
+            ["example-x.com", "example.com", "b.example.com", "a.b.example.com", "z.example.com"]
         );
     }
 

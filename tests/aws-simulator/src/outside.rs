@@ -36,20 +36,13 @@ pub enum EditError {
 
 /// Addresses of the two servers of a delegation set.
 pub(crate) fn set_addresses(set: u8) -> [Ipv4Addr; 2] {
-    [
-        Ipv4Addr::new(127, 53, 2, 2 * (set % 100) + 1),
-        Ipv4Addr::new(127, 53, 2, 2 * (set % 100) + 2),
-    ]
+    [Ipv4Addr::new(127, 53, 2, 2 * (set % 100) + 1), Ipv4Addr::new(127, 53, 2, 2 * (set % 100) + 2)]
 }
 
 impl World {
     /// Adds an account, reached with that access key.
     pub fn add_account(&mut self, account: &str, access_key: &str) {
-        self.add_key(
-            access_key,
-            account,
-            format!("arn:aws:iam::{account}:user/simulated"),
-        );
+        self.add_key(access_key, account, format!("arn:aws:iam::{account}:user/simulated"));
     }
 
     /// Adds a role that `AssumeRole` gives; its account stands in the ARN.
@@ -62,11 +55,7 @@ impl World {
         let name = Name::parse(&spec.name)?;
         let id = spec.id.unwrap_or_else(|| self.route53.fresh_id('Z'));
         let elsewhere = spec.account.is_none();
-        let servers = if spec.private {
-            Vec::new()
-        } else {
-            self.take_servers(&name, elsewhere)?
-        };
+        let servers = if spec.private { Vec::new() } else { self.take_servers(&name, elsewhere)? };
         let mut zone = Zone {
             id: id.clone(),
             account: spec.account,
@@ -81,15 +70,10 @@ impl World {
             in_sync_due: crate::clock::SimTime::ZERO,
         };
         let (sets, named) = self.first_records(&zone, &spec.vanity);
-        zone.records
-            .extend(sets.into_iter().map(|set| (set.key(), set)));
+        zone.records.extend(sets.into_iter().map(|set| (set.key(), set)));
         zone.served.clone_from(&zone.records);
         for (_, address) in &servers {
-            self.dns
-                .served_by
-                .entry(*address)
-                .or_default()
-                .insert(id.clone());
+            self.dns.served_by.entry(*address).or_default().insert(id.clone());
         }
         self.route53.zones.insert(id.clone(), zone);
         match spec.delegation {
@@ -121,10 +105,8 @@ impl World {
             .ok_or_else(|| EditError::NoDelegationSet(name.plain()))?;
         let provider = if elsewhere { "other-dns" } else { "awsdns" };
         let mut servers = Vec::new();
-        for (index, (address, suffix)) in set_addresses(set)
-            .into_iter()
-            .zip(["com", "net"])
-            .enumerate()
+        for (index, (address, suffix)) in
+            set_addresses(set).into_iter().zip(["com", "net"]).enumerate()
         {
             let host = Name::parse(&format!(
                 "ns-{}.{provider}-{set:02}.{suffix}",
@@ -144,30 +126,20 @@ impl World {
         } else {
             vanity.iter().map(|label| zone.name.child(label)).collect()
         };
-        let primary = hosts
-            .first()
-            .map_or_else(|| "ns-0.awsdns-00.com.".to_owned(), Name::to_string);
+        let primary =
+            hosts.first().map_or_else(|| "ns-0.awsdns-00.com.".to_owned(), Name::to_string);
         let soa = format!(
             "{primary} awsdns-hostmaster.amazon.com. 1 7200 900 1209600 {}",
             config.soa_minimum
         );
         let names = hosts.iter().map(Name::to_string).collect();
         let mut sets = vec![
-            RecordSet::of(
-                zone.name.clone(),
-                RecordType::SOA,
-                config.soa_ttl,
-                vec![soa],
-            ),
+            RecordSet::of(zone.name.clone(), RecordType::SOA, config.soa_ttl, vec![soa]),
             RecordSet::of(zone.name.clone(), RecordType::NS, 172_800, names),
         ];
         if !vanity.is_empty() {
             for (host, (_, address)) in hosts.iter().zip(zone.servers.iter().cycle()) {
-                self.dns
-                    .glue
-                    .entry(host.clone())
-                    .or_default()
-                    .push(*address);
+                self.dns.glue.entry(host.clone()).or_default().push(*address);
                 sets.push(RecordSet::of(
                     host.clone(),
                     RecordType::A,
@@ -191,10 +163,7 @@ impl World {
     /// closest zone above that is itself delegated, else the top-level domain.
     pub fn delegate(&mut self, name: &str, servers: &[String]) -> Result<(), EditError> {
         let name = Name::parse(name)?;
-        let hosts = servers
-            .iter()
-            .map(|host| Name::parse(host))
-            .collect::<Result<_, _>>()?;
+        let hosts = servers.iter().map(|host| Name::parse(host)).collect::<Result<_, _>>()?;
         self.delegate_hosts(&name, hosts);
         Ok(())
     }
@@ -212,12 +181,7 @@ impl World {
             let edit = if hosts.is_empty() {
                 Edit::Remove(key)
             } else {
-                Edit::Set(RecordSet::of(
-                    name.clone(),
-                    RecordType::NS,
-                    172_800,
-                    servers.clone(),
-                ))
+                Edit::Set(RecordSet::of(name.clone(), RecordType::NS, 172_800, servers.clone()))
             };
             self.edit_and_serve(&parent, edit);
         } else if hosts.is_empty() {
@@ -225,20 +189,14 @@ impl World {
         } else {
             self.dns.delegations.insert(name.clone(), hosts);
         }
-        self.record(EventKind::Delegation {
-            name: name.clone(),
-            servers,
-        });
+        self.record(EventKind::Delegation { name: name.clone(), servers });
     }
 
     /// The closest zone above the name that the world is sent to.
     fn parent_zone(&self, name: &Name) -> Option<String> {
         name.ancestors().skip(1).find_map(|above| {
-            let mut zones = self
-                .route53
-                .zones
-                .values()
-                .filter(|zone| zone.name == above && !zone.private);
+            let mut zones =
+                self.route53.zones.values().filter(|zone| zone.name == above && !zone.private);
             let sent = |zone: &&Zone| self.is_delegated(zone);
             zones.find(sent).map(|zone| zone.id.clone())
         })
@@ -248,14 +206,9 @@ impl World {
     fn is_delegated(&self, zone: &Zone) -> bool {
         let named = match self.parent_zone(&zone.name) {
             Some(parent) => self.route53.zones.get(&parent).and_then(|parent| {
-                let set = parent
-                    .served
-                    .get(&(zone.name.clone(), RecordType::NS, None))?;
+                let set = parent.served.get(&(zone.name.clone(), RecordType::NS, None))?;
                 Some(
-                    set.values
-                        .iter()
-                        .filter_map(|host| Name::parse(host).ok())
-                        .collect::<Vec<_>>(),
+                    set.values.iter().filter_map(|host| Name::parse(host).ok()).collect::<Vec<_>>(),
                 )
             }),
             None => self.dns.delegations.get(&zone.name).cloned(),
@@ -282,8 +235,7 @@ impl World {
 
     /// Creates or replaces a record set, served at once.
     pub fn put_record_set(&mut self, zone: &str, set: RecordSet) -> Result<(), EditError> {
-        self.zone(zone)
-            .ok_or_else(|| EditError::NoZone(zone.to_owned()))?;
+        self.zone(zone).ok_or_else(|| EditError::NoZone(zone.to_owned()))?;
         self.edit_and_serve(zone, Edit::Set(set));
         Ok(())
     }
@@ -296,8 +248,7 @@ impl World {
         name: &str,
         kind: RecordType,
     ) -> Result<(), EditError> {
-        self.zone(zone)
-            .ok_or_else(|| EditError::NoZone(zone.to_owned()))?;
+        self.zone(zone).ok_or_else(|| EditError::NoZone(zone.to_owned()))?;
         self.edit_and_serve(zone, Edit::Remove((Name::parse(name)?, kind, None)));
         Ok(())
     }
@@ -329,17 +280,11 @@ impl World {
     pub fn set_identity(&mut self, account: &str, region: &str, identity: &str, verified: bool) {
         let key = IdentityKey::new(account, region, identity);
         let from = ses::sending(self.ses.identities.get(&key));
-        let entry = self
-            .ses
-            .identities
-            .entry(key.clone())
-            .or_insert_with(|| Identity::new(verified));
+        let entry =
+            self.ses.identities.entry(key.clone()).or_insert_with(|| Identity::new(verified));
         entry.verified = verified;
         let to = ses::sending(Some(entry));
-        self.record(EventKind::Identity {
-            identity: key.clone(),
-            verified: Some(verified),
-        });
+        self.record(EventKind::Identity { identity: key.clone(), verified: Some(verified) });
         self.note_sending(&key, from, to);
     }
 
@@ -347,10 +292,7 @@ impl World {
     pub fn delete_identity(&mut self, account: &str, region: &str, identity: &str) {
         let key = IdentityKey::new(account, region, identity);
         if let Some(gone) = self.ses.identities.remove(&key) {
-            self.record(EventKind::Identity {
-                identity: key.clone(),
-                verified: None,
-            });
+            self.record(EventKind::Identity { identity: key.clone(), verified: None });
             self.note_sending(&key, ses::sending(Some(&gone)), Sending::NotVerified);
         }
     }

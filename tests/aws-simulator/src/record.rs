@@ -105,14 +105,7 @@ impl RecordSet {
     }
 
     pub(crate) fn of(name: Name, kind: RecordType, ttl: u32, values: Vec<String>) -> Self {
-        Self {
-            name,
-            kind,
-            ttl: Some(ttl),
-            values,
-            routing: None,
-            alias: None,
-        }
+        Self { name, kind, ttl: Some(ttl), values, routing: None, alias: None }
     }
 
     /// An alias A record set, as for a load balancer.
@@ -144,10 +137,7 @@ impl RecordSet {
 
     /// What tells it apart in its zone.
     pub fn key(&self) -> RecordKey {
-        let identifier = self
-            .routing
-            .as_ref()
-            .map(|routing| routing.set_identifier.clone());
+        let identifier = self.routing.as_ref().map(|routing| routing.set_identifier.clone());
         (self.name.clone(), self.kind, identifier)
     }
 
@@ -185,9 +175,7 @@ pub(crate) fn value_fault(kind: RecordType, value: &str) -> Option<String> {
         }
         _ => return None,
     };
-    Some(format!(
-        "Invalid Resource Record: 'FATAL problem: {fault} encountered with '{value}''"
-    ))
+    Some(format!("Invalid Resource Record: 'FATAL problem: {fault} encountered with '{value}''"))
 }
 
 fn mx_fault(value: &str) -> Option<&'static str> {
@@ -231,13 +219,7 @@ fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     loop {
         match rest {
             [b'"', after @ ..] => return Some((string, after)),
-            [
-                b'\\',
-                a @ b'0'..=b'7',
-                b @ b'0'..=b'7',
-                c @ b'0'..=b'7',
-                after @ ..,
-            ] => {
+            [b'\\', a @ b'0'..=b'7', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..] => {
                 let code = u16::from(a - b'0') * 64 + u16::from(b - b'0') * 8 + u16::from(c - b'0');
                 string.push(u8::try_from(code).ok()?);
                 rest = after;
@@ -262,16 +244,10 @@ mod tests {
 
     #[test]
     fn txt_values_are_quoted_strings_of_up_to_255_characters_and_4000_in_all() {
-        assert_eq!(
-            txt_strings(r#""a b" "c\"d" "\052""#).unwrap(),
-            [&b"a b"[..], b"c\"d", b"*"]
-        );
+        assert_eq!(txt_strings(r#""a b" "c\"d" "\052""#).unwrap(), [&b"a b"[..], b"c\"d", b"*"]);
         let full = format!("\"{}\"", "x".repeat(255));
         assert_eq!(value_fault(RecordType::TXT, &full), None);
-        assert_eq!(
-            value_fault(RecordType::TXT, &format!("{full} {full}")),
-            None
-        );
+        assert_eq!(value_fault(RecordType::TXT, &format!("{full} {full}")), None);
         let fault = |value: &str| value_fault(RecordType::TXT, value).unwrap();
         assert!(
             fault("v=spf1 ~all")
@@ -289,12 +265,9 @@ mod tests {
     fn an_mx_is_a_preference_and_a_host() {
         let fault = |value| value_fault(RecordType::MX, value);
         assert_eq!(fault("10 feedback-smtp.us-east-1.amazonses.com"), None);
-        for wrong in [
-            "feedback-smtp.us-east-1.amazonses.com",
-            "70000 a.example",
-            "10 a..b",
-            "10  a.b",
-        ] {
+        for wrong in
+            ["feedback-smtp.us-east-1.amazonses.com", "70000 a.example", "10 a..b", "10  a.b"]
+        {
             assert!(fault(wrong).is_some(), "{wrong}");
         }
     }

@@ -23,20 +23,12 @@ impl Scope {
     /// `AWS4-HMAC-SHA256 Credential=<key>/<date>/<region>/<service>/aws4_request, …`.
     /// Signatures are not checked.
     fn read(request: &Request<Bytes>) -> Option<Self> {
-        let header = request
-            .headers()
-            .get(header::AUTHORIZATION)?
-            .to_str()
-            .ok()?;
+        let header = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
         let credential = header.split("Credential=").nth(1)?.split(',').next()?;
         let mut parts = credential.trim().split('/');
         let (access_key, _date) = (parts.next()?.to_owned(), parts.next()?);
         let (region, service) = (parts.next()?.to_owned(), parts.next()?.to_owned());
-        Some(Self {
-            access_key,
-            region,
-            service,
-        })
+        Some(Self { access_key, region, service })
     }
 }
 
@@ -94,25 +86,11 @@ impl Parsed {
         match parse(protocol, request) {
             Ok(input) => {
                 let (action, targets, parameters) = input.describe();
-                Self {
-                    protocol,
-                    scope,
-                    action,
-                    targets,
-                    parameters,
-                    input: Ok(input),
-                }
+                Self { protocol, scope, action, targets, parameters, input: Ok(input) }
             }
             Err((action, error)) => {
                 let parameters = format!("{} {path}", request.method());
-                Self {
-                    protocol,
-                    scope,
-                    action,
-                    targets: Vec::new(),
-                    parameters,
-                    input: Err(error),
-                }
+                Self { protocol, scope, action, targets: Vec::new(), parameters, input: Err(error) }
             }
         }
     }

@@ -32,10 +32,7 @@ pub struct Listen {
 
 impl Default for Listen {
     fn default() -> Self {
-        Self {
-            http: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            dns_port: 0,
-        }
+        Self { http: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dns_port: 0 }
     }
 }
 
@@ -79,10 +76,7 @@ const PORT_ATTEMPTS: usize = 50;
 impl Simulator {
     /// Listens for AWS requests and DNS queries until the result is dropped.
     pub async fn serve(&self, listen: Listen) -> Result<Serving, ListenError> {
-        let fail = |source| ListenError {
-            address: listen.http,
-            source,
-        };
+        let fail = |source| ListenError { address: listen.http, source };
         let listener = TcpListener::bind(listen.http).await.map_err(fail)?;
         let http = listener.local_addr().map_err(fail)?;
         let (dns_port, sockets) = self.bind_dns(listen.dns_port).await?;
@@ -94,11 +88,7 @@ impl Simulator {
         }
         let driver = self.clone();
         tasks.spawn(async move { driver.run().await });
-        Ok(Serving {
-            http,
-            dns_port,
-            _tasks: tasks,
-        })
+        Ok(Serving { http, dns_port, _tasks: tasks })
     }
 
     async fn bind_dns(
@@ -126,12 +116,7 @@ async fn bind_all(
     let (mut port, mut sockets) = (port, Vec::new());
     for address in addresses {
         let at = |port| SocketAddr::from((*address, port));
-        let fail = |port| {
-            move |source| ListenError {
-                address: at(port),
-                source,
-            }
-        };
+        let fail = |port| move |source| ListenError { address: at(port), source };
         let udp = UdpSocket::bind(at(port)).await.map_err(fail(port))?;
         port = udp.local_addr().map_err(fail(port))?.port();
         let tcp = TcpListener::bind(at(port)).await.map_err(fail(port))?;
@@ -163,9 +148,7 @@ async fn serve_connection(simulator: Simulator, stream: TcpStream) {
     // Without this every small answer waits for the client's delayed ACK.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| answer(simulator.clone(), request));
-    if let Err(error) = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await
+    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
     {
         tracing::debug!(%error, "connection ended");
     }
@@ -193,9 +176,7 @@ async fn serve_udp(simulator: Simulator, socket: UdpSocket) {
         };
         let query = &buffer[..length];
         if let Some(response) = simulator.dns(server.ip(), query) {
-            let _ = socket
-                .send_to(&dns::truncate(query, response), client)
-                .await;
+            let _ = socket.send_to(&dns::truncate(query, response), client).await;
         }
     }
 }

@@ -57,10 +57,7 @@ pub struct NotSeen {
 
 impl fmt::Debug for Simulator {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Simulator")
-            .field("clock", &self.0.clock)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Simulator").field("clock", &self.0.clock).finish_non_exhaustive()
     }
 }
 
@@ -70,11 +67,7 @@ impl Simulator {
         let mut world = World::new(config);
         world.add_account(ACCOUNT, ACCESS_KEY);
         let (changed, _) = watch::channel(0);
-        Self(Arc::new(Inner {
-            clock,
-            world: Mutex::new(world),
-            changed,
-        }))
+        Self(Arc::new(Inner { clock, world: Mutex::new(world), changed }))
     }
 
     /// The clock of this world.
@@ -178,38 +171,24 @@ impl Simulator {
             let next = due
                 .and_then(|due| self.0.clock.until(due))
                 .map_or(end, |wall| end.min(Instant::now() + wall));
-            if tokio::time::timeout_at(next, changed.changed())
-                .await
-                .is_err()
+            if tokio::time::timeout_at(next, changed.changed()).await.is_err()
                 && Instant::now() >= end
             {
-                return Err(NotSeen {
-                    what: what.to_owned(),
-                    limit,
-                    last_seen: self.last_seen(),
-                });
+                return Err(NotSeen { what: what.to_owned(), limit, last_seen: self.last_seen() });
             }
         }
     }
 
     fn last_seen(&self) -> String {
         let world = self.lock();
-        format!(
-            "{:?}, {:?}, at {:?}",
-            world.calls().last(),
-            world.events().last(),
-            world.now()
-        )
+        format!("{:?}, {:?}, at {:?}", world.calls().last(), world.events().last(), world.now())
     }
 
     /// Lets things happen when they fall due also while no one asks. Ends never.
     pub(crate) async fn run(&self) {
         let mut changed = self.0.changed.subscribe();
         loop {
-            let due = self
-                .lock()
-                .next_due()
-                .and_then(|due| self.0.clock.until(due));
+            let due = self.lock().next_due().and_then(|due| self.0.clock.until(due));
             let Some(wall) = due else {
                 if changed.changed().await.is_err() {
                     return;
@@ -234,11 +213,7 @@ impl Simulator {
             self.finish(index, error.outcome());
             return Ok(respond_error(&error));
         };
-        let Verdict {
-            trouble,
-            before,
-            after,
-        } = verdict;
+        let Verdict { trouble, before, after } = verdict;
         let submission = Submission::begin(self, &parsed);
         if let Some(stop) = before {
             stop.wait().await;
@@ -252,8 +227,7 @@ impl Simulator {
         if let Some(stop) = after {
             stop.wait().await;
         }
-        self.answer(&parsed, index, trouble, result, &request_id)
-            .await
+        self.answer(&parsed, index, trouble, result, &request_id).await
     }
 
     /// Notes a call and what is scripted for it; no account for an unknown key.
@@ -269,10 +243,7 @@ impl Simulator {
             let quotas = world.config().quotas.clone();
             let payer = (name.as_str(), parsed.scope.region.as_str(), parsed.action);
             let mut verdict = Verdict::default();
-            if world
-                .buckets
-                .take(&quotas, wall, parsed.protocol.service(), payer)
-            {
+            if world.buckets.take(&quotas, wall, parsed.protocol.service(), payer) {
                 verdict = world.script.judge(&parsed.asked(&name));
             } else {
                 verdict.trouble = Some(Trouble::Throttle);
@@ -298,11 +269,9 @@ impl Simulator {
                 parsed.action,
                 parsed.targets.first(),
             )),
-            Trouble::Refuse {
-                status,
-                code,
-                message,
-            } => Some(ApiError::new(*status, code, message.clone())),
+            Trouble::Refuse { status, code, message } => {
+                Some(ApiError::new(*status, code, message.clone()))
+            }
             Trouble::LoseAnswer
             | Trouble::FailAfter(_)
             | Trouble::HangAfter
@@ -333,10 +302,7 @@ impl Simulator {
             Some(Trouble::FailAfter(status)) => result = Err(ApiError::server(status)),
             _ => {}
         }
-        self.finish(
-            index,
-            result.as_ref().err().map_or(Outcome::Ok, ApiError::outcome),
-        );
+        self.finish(index, result.as_ref().err().map_or(Outcome::Ok, ApiError::outcome));
         Ok(match result {
             Ok(success) => success.response(parsed.protocol, parsed.action, request_id),
             Err(error) => error.response(parsed.protocol, request_id),

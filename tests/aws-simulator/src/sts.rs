@@ -99,9 +99,7 @@ pub(crate) fn run(
         Input::GetCallerIdentity => {
             let arn = world.principal(access_key, account);
             let id = element("UserId", access_key);
-            Ok(Success(
-                element("Arn", arn) + &id + &element("Account", account),
-            ))
+            Ok(Success(element("Arn", arn) + &id + &element("Account", account)))
         }
         Input::AssumeRole(request) => assume(world, account, request),
     }
@@ -109,24 +107,13 @@ pub(crate) fn run(
 
 fn assume(world: &mut World, account: &str, request: &AssumeRole) -> Result<Success, ApiError> {
     let trusted = world.role(&request.role_arn).is_some_and(|role| {
-        let tagged = role
-            .required_tags
-            .iter()
-            .all(|tag| request.tags.contains(tag));
+        let tagged = role.required_tags.iter().all(|tag| request.tags.contains(tag));
         let from = role.trusted_accounts.is_empty()
-            || role
-                .trusted_accounts
-                .iter()
-                .any(|trusted| trusted == account);
+            || role.trusted_accounts.iter().any(|trusted| trusted == account);
         let external = role.external_id.is_none() || role.external_id == request.external_id;
         tagged && from && external
     });
-    let target = request
-        .role_arn
-        .split(':')
-        .nth(4)
-        .filter(|_| trusted)
-        .map(str::to_owned);
+    let target = request.role_arn.split(':').nth(4).filter(|_| trusted).map(str::to_owned);
     let Some(target) = target else {
         let message = format!(
             "User: arn:aws:iam::{account}:user/simulated is not authorized to perform: sts:AssumeRole on resource: {}",
@@ -135,19 +122,14 @@ fn assume(world: &mut World, account: &str, request: &AssumeRole) -> Result<Succ
         return Err(ApiError::new(403, "AccessDenied", message));
     };
     let role = request.role_arn.rsplit('/').next().unwrap_or_default();
-    let arn = format!(
-        "arn:aws:sts::{target}:assumed-role/{role}/{}",
-        request.session
-    );
+    let arn = format!("arn:aws:sts::{target}:assumed-role/{role}/{}", request.session);
     let key = world.session_key(&target, &arn);
     let credentials = element("AccessKeyId", &key)
         + &element("SecretAccessKey", "simulated")
         + &element("SessionToken", format!("session-{key}"))
         + &element("Expiration", SESSION_END);
-    let user = element(
-        "AssumedRoleId",
-        format!("AROASIMULATED:{}", request.session),
-    ) + &element("Arn", arn);
+    let user = element("AssumedRoleId", format!("AROASIMULATED:{}", request.session))
+        + &element("Arn", arn);
     Ok(Success(format!(
         "<Credentials>{credentials}</Credentials><AssumedRoleUser>{user}</AssumedRoleUser>"
     )))

@@ -40,12 +40,7 @@ impl Buckets {
                     SesBucket::PerAction => action,
                     SesBucket::Shared => "",
                 };
-                let payer = (
-                    service,
-                    account.to_owned(),
-                    region.to_owned(),
-                    action.to_owned(),
-                );
+                let payer = (service, account.to_owned(), region.to_owned(), action.to_owned());
                 (quotas.ses_rate, None, payer)
             }
         };
@@ -54,10 +49,7 @@ impl Buckets {
             return true;
         }
         let capacity = burst.map_or(1.0 + 0.1 * rate, |burst| burst * quotas.scale);
-        let bucket = self.0.entry(payer).or_insert(Bucket {
-            tokens: capacity,
-            filled: now,
-        });
+        let bucket = self.0.entry(payer).or_insert(Bucket { tokens: capacity, filled: now });
         let elapsed = now.saturating_sub(bucket.filled).as_secs_f64();
         bucket.tokens = (bucket.tokens + elapsed * rate).min(capacity);
         bucket.filled = now;
@@ -82,10 +74,7 @@ mod tests {
             |millis| buckets.take(&quotas, Duration::from_millis(millis), Service::Ses, ASKED);
         assert!(take(0));
         assert!(!take(0));
-        assert!(
-            !take(850),
-            "0.1 left over and 0.85 come in make less than one"
-        );
+        assert!(!take(850), "0.1 left over and 0.85 come in make less than one");
         assert!(take(950));
     }
 
@@ -93,16 +82,10 @@ mod tests {
     fn ses_buckets_are_per_action_or_shared_by_the_switch() {
         let other = ("1", "us-east-1", "ListEmailIdentities");
         for (ses_bucket, granted) in [(SesBucket::PerAction, true), (SesBucket::Shared, false)] {
-            let quotas = Quotas {
-                ses_bucket,
-                ..Quotas::default()
-            };
+            let quotas = Quotas { ses_bucket, ..Quotas::default() };
             let mut buckets = Buckets::default();
             assert!(buckets.take(&quotas, Duration::ZERO, Service::Ses, ASKED));
-            assert_eq!(
-                buckets.take(&quotas, Duration::ZERO, Service::Ses, other),
-                granted
-            );
+            assert_eq!(buckets.take(&quotas, Duration::ZERO, Service::Ses, other), granted);
             assert!(buckets.take(
                 &quotas,
                 Duration::ZERO,
@@ -116,9 +99,8 @@ mod tests {
     fn a_scale_widens_and_zero_turns_off() {
         let mut buckets = Buckets::default();
         let wide = Quotas::scaled(100.0);
-        let granted = (0..20)
-            .filter(|_| buckets.take(&wide, Duration::ZERO, Service::Ses, ASKED))
-            .count();
+        let granted =
+            (0..20).filter(|_| buckets.take(&wide, Duration::ZERO, Service::Ses, ASKED)).count();
         assert_eq!(granted, 11);
         let off = Quotas::off();
         assert!((0..1000).all(|_| buckets.take(&off, Duration::ZERO, Service::Ses, ASKED)));

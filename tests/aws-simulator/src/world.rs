@@ -71,10 +71,7 @@ impl World {
             script: Script::default(),
         };
         world.dns.registries.insert(Name::root());
-        world
-            .dns
-            .hosts
-            .extend(Name::parse("a.root-servers.net").map(|host| (host, dns::PARENT)));
+        world.dns.hosts.extend(Name::parse("a.root-servers.net").map(|host| (host, dns::PARENT)));
         world
     }
 
@@ -108,11 +105,7 @@ impl World {
         let mut counts = BTreeMap::new();
         for call in &self.calls {
             *counts
-                .entry((
-                    call.account.clone(),
-                    call.region.clone(),
-                    call.action.clone(),
-                ))
+                .entry((call.account.clone(), call.region.clone(), call.action.clone()))
                 .or_default() += 1;
         }
         counts
@@ -162,10 +155,7 @@ impl World {
         region: &str,
         identity: &str,
     ) -> Option<MailFromStatus> {
-        self.mail_from(account, region, identity)?
-            .domain
-            .as_ref()
-            .map(|(_, status)| *status)
+        self.mail_from(account, region, identity)?.domain.as_ref().map(|(_, status)| *status)
     }
 
     /// What happens to a message sent now from a domain or an address: the most
@@ -178,11 +168,7 @@ impl World {
         });
         let found = std::iter::once(from.to_owned())
             .chain(domains)
-            .find_map(|name| {
-                self.ses
-                    .identities
-                    .get(&IdentityKey::new(account, region, &name))
-            });
+            .find_map(|name| self.ses.identities.get(&IdentityKey::new(account, region, &name)));
         ses::sending(found)
     }
 
@@ -223,11 +209,7 @@ impl World {
 
     pub(crate) fn record(&mut self, kind: EventKind) {
         let order = self.next_order();
-        self.events.push(Event {
-            order,
-            at: self.now,
-            kind,
-        });
+        self.events.push(Event { order, at: self.now, kind });
     }
 
     /// Notes a call; the place in the log is for [`World::finish`].
@@ -255,13 +237,7 @@ impl World {
     }
 
     pub(crate) fn add_key(&mut self, access_key: &str, account: &str, arn: String) {
-        self.keys.insert(
-            access_key.to_owned(),
-            Key {
-                account: account.to_owned(),
-                arn,
-            },
-        );
+        self.keys.insert(access_key.to_owned(), Key { account: account.to_owned(), arn });
     }
 
     /// A new access key for a session of a role.
@@ -293,14 +269,7 @@ impl World {
         let to = zone.records.get(&key).map(|set| set.values.clone());
         let (name, kind, _) = key;
         let (zone, change) = (zone_id.to_owned(), change.map(str::to_owned));
-        self.record(EventKind::RecordSet {
-            zone,
-            name,
-            kind,
-            from,
-            to,
-            change,
-        });
+        self.record(EventKind::RecordSet { zone, name, kind, from, to, change });
     }
 
     /// Counts a change of a zone that is being submitted, or is no more.
@@ -332,27 +301,16 @@ impl World {
             let domain = named.map(|(domain, _)| domain.clone()).unwrap_or_default();
             let same_name =
                 before.as_ref().map(|(name, _)| name) == after.as_ref().map(|(name, _)| name);
-            let from = before
-                .filter(|_| same_name || after.is_none())
-                .map(|(_, status)| status);
+            let from = before.filter(|_| same_name || after.is_none()).map(|(_, status)| status);
             let to = after.map(|(_, status)| status);
-            self.record(EventKind::MailFromStatus {
-                identity: key.clone(),
-                domain,
-                from,
-                to,
-            });
+            self.record(EventKind::MailFromStatus { identity: key.clone(), domain, from, to });
         }
         self.note_sending(key, sent, sends);
     }
 
     pub(crate) fn note_sending(&mut self, key: &IdentityKey, from: Sending, to: Sending) {
         if from != to {
-            self.record(EventKind::Sending {
-                identity: key.clone(),
-                from,
-                to,
-            });
+            self.record(EventKind::Sending { identity: key.clone(), from, to });
         }
     }
 
@@ -378,24 +336,20 @@ impl World {
     /// Answers a DNS message as the server at that address.
     pub(crate) fn answer_dns(&mut self, server: Ipv4Addr, query: &[u8]) -> Option<Vec<u8>> {
         if server != RESOLVER {
-            return dns::respond(query, false, |name, kind| {
-                dns::ask(self, server, name, kind)
-            });
+            return dns::respond(query, false, |name, kind| dns::ask(self, server, name, kind));
         }
         if self.dns.silent.contains(&server) {
             return None;
         }
-        dns::respond(query, true, |name, kind| {
-            match self.resolve_publicly(name, kind) {
-                Lookup::Answer(answer) => Some(answer),
-                Lookup::Failure => Some(Answer {
-                    code: Code::ServerFailure,
-                    authoritative: false,
-                    answers: Vec::new(),
-                    authorities: Vec::new(),
-                    additionals: Vec::new(),
-                }),
-            }
+        dns::respond(query, true, |name, kind| match self.resolve_publicly(name, kind) {
+            Lookup::Answer(answer) => Some(answer),
+            Lookup::Failure => Some(Answer {
+                code: Code::ServerFailure,
+                authoritative: false,
+                answers: Vec::new(),
+                authorities: Vec::new(),
+                additionals: Vec::new(),
+            }),
         })
     }
 

@@ -22,12 +22,7 @@ pub(crate) fn ask(
         return None;
     }
     if server == PARENT {
-        return Some(ask_parent(
-            &world.dns,
-            world.config().dns.delegation_ttl,
-            name,
-            kind,
-        ));
+        return Some(ask_parent(&world.dns, world.config().dns.delegation_ttl, name, kind));
     }
     let zones = world.dns.served_by.get(&server)?;
     let zone = zones
@@ -35,18 +30,13 @@ pub(crate) fn ask(
         .filter_map(|id| world.route53.zones.get(id))
         .filter(|zone| name.is_within(&zone.name))
         .max_by_key(|zone| zone.name.labels().count());
-    Some(zone.map_or_else(
-        || Answer::of(Code::Refused),
-        |zone| ask_zone(zone, name, kind),
-    ))
+    Some(zone.map_or_else(|| Answer::of(Code::Refused), |zone| ask_zone(zone, name, kind)))
 }
 
 /// The server of the root and of the top-level domains.
 fn ask_parent(dns: &Dns, ttl: u32, name: &Name, kind: RecordType) -> Answer {
-    let registry = name
-        .ancestors()
-        .find(|above| dns.registries.contains(above))
-        .unwrap_or_else(Name::root);
+    let registry =
+        name.ancestors().find(|above| dns.registries.contains(above)).unwrap_or_else(Name::root);
     let soa = Record {
         name: registry.clone(),
         kind: RecordType::SOA,
@@ -79,12 +69,9 @@ fn ask_parent(dns: &Dns, ttl: u32, name: &Name, kind: RecordType) -> Answer {
     }
     if *name == registry {
         let found = match kind {
-            RecordType::NS => vec![Record {
-                name: name.clone(),
-                kind,
-                ttl,
-                value: server_name(&registry),
-            }],
+            RecordType::NS => {
+                vec![Record { name: name.clone(), kind, ttl, value: server_name(&registry) }]
+            }
             RecordType::SOA => vec![soa.clone()],
             _ => Vec::new(),
         };
@@ -92,21 +79,8 @@ fn ask_parent(dns: &Dns, ttl: u32, name: &Name, kind: RecordType) -> Answer {
         return Answer::with(Code::NoError, found, found_none(answered, soa));
     }
     let below = |other: &Name| other.is_within(name);
-    let exists = dns
-        .delegations
-        .keys()
-        .chain(dns.hosts.keys())
-        .chain(&dns.registries)
-        .any(below);
-    Answer::with(
-        if exists {
-            Code::NoError
-        } else {
-            Code::NoSuchName
-        },
-        Vec::new(),
-        Some(soa),
-    )
+    let exists = dns.delegations.keys().chain(dns.hosts.keys()).chain(&dns.registries).any(below);
+    Answer::with(if exists { Code::NoError } else { Code::NoSuchName }, Vec::new(), Some(soa))
 }
 
 fn found_none(found: bool, soa: Record) -> Option<Record> {
@@ -123,11 +97,7 @@ pub(crate) fn server_name(registry: &Name) -> String {
 }
 
 fn refer(dns: &Dns, ttl: u32, cut: &Name) -> Answer {
-    let servers = dns
-        .delegations
-        .get(cut)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let servers = dns.delegations.get(cut).map(Vec::as_slice).unwrap_or_default();
     let authorities = servers
         .iter()
         .map(|host| Record {
@@ -140,11 +110,7 @@ fn refer(dns: &Dns, ttl: u32, cut: &Name) -> Answer {
     let additionals = servers
         .iter()
         .flat_map(|host| {
-            dns.glue
-                .get(host)
-                .into_iter()
-                .flatten()
-                .map(move |address| (host, address))
+            dns.glue.get(host).into_iter().flatten().map(move |address| (host, address))
         })
         .map(|(host, address)| Record {
             name: host.clone(),
@@ -153,11 +119,7 @@ fn refer(dns: &Dns, ttl: u32, cut: &Name) -> Answer {
             value: address.to_string(),
         })
         .collect();
-    Answer {
-        authorities,
-        additionals,
-        ..Answer::of(Code::NoError)
-    }
+    Answer { authorities, additionals, ..Answer::of(Code::NoError) }
 }
 
 /// A zone's server, from what is in sync (RFC 1034 section 4.3.2, RFC 4592).
@@ -169,20 +131,14 @@ fn ask_zone(zone: &Zone, name: &Name, kind: RecordType) -> Answer {
             .filter_map(|record| Name::parse(&record.value).ok())
             .flat_map(|host| records(zone, &host, RecordType::A, &host))
             .collect();
-        return Answer {
-            authorities,
-            additionals,
-            ..Answer::of(Code::NoError)
-        };
+        return Answer { authorities, additionals, ..Answer::of(Code::NoError) };
     }
     let soa = records(zone, &zone.name, RecordType::SOA, &zone.name).pop();
     let source = if exists(zone, name) {
         Some(name.clone())
     } else {
         let encloser = name.ancestors().skip(1).find(|above| exists(zone, above));
-        encloser
-            .map(|above| above.child("*"))
-            .filter(|wildcard| has_records(zone, wildcard))
+        encloser.map(|above| above.child("*")).filter(|wildcard| has_records(zone, wildcard))
     };
     let Some(source) = source else {
         return Answer::with(Code::NoSuchName, Vec::new(), soa);
@@ -210,11 +166,7 @@ fn chase(zone: &Zone, alias: Record, kind: RecordType, soa: Option<Record>) -> A
     };
     let mut answers = vec![alias];
     let found = records(zone, &target, kind, &target);
-    let code = if exists(zone, &target) {
-        Code::NoError
-    } else {
-        Code::NoSuchName
-    };
+    let code = if exists(zone, &target) { Code::NoError } else { Code::NoSuchName };
     let soa = found_none_of(&found, soa);
     answers.extend(found);
     Answer::with(code, answers, soa)
@@ -226,10 +178,7 @@ fn cut(zone: &Zone, name: &Name, kind: RecordType) -> Option<Name> {
     name.ancestors()
         .take_while(|above| *above != zone.name)
         .filter(|above| !(kind == RecordType::DS && above == name))
-        .filter(|above| {
-            zone.served
-                .contains_key(&(above.clone(), RecordType::NS, None))
-        })
+        .filter(|above| zone.served.contains_key(&(above.clone(), RecordType::NS, None)))
         .last()
 }
 
@@ -244,10 +193,7 @@ fn exists(zone: &Zone, name: &Name) -> bool {
 
 fn has_records(zone: &Zone, name: &Name) -> bool {
     let first = Bound::Included((name.clone(), RecordType::A, None));
-    zone.served
-        .range((first, Bound::Unbounded))
-        .next()
-        .is_some_and(|(key, _)| key.0 == *name)
+    zone.served.range((first, Bound::Unbounded)).next().is_some_and(|(key, _)| key.0 == *name)
 }
 
 /// The records of a type at `source`, under the name that was asked for. Of
@@ -264,21 +210,12 @@ fn records(zone: &Zone, source: &Name, kind: RecordType, shown: &Name) -> Vec<Re
     };
     values(set)
         .into_iter()
-        .map(|value| Record {
-            name: shown.clone(),
-            kind,
-            ttl: set.ttl.unwrap_or(60),
-            value,
-        })
+        .map(|value| Record { name: shown.clone(), kind, ttl: set.ttl.unwrap_or(60), value })
         .collect()
 }
 
 /// What an alias points at is outside the simulated world; its target's
 /// address is one for documentation (RFC 5737).
 fn values(set: &RecordSet) -> Vec<String> {
-    if set.alias.is_some() {
-        vec!["192.0.2.1".to_owned()]
-    } else {
-        set.values.clone()
-    }
+    if set.alias.is_some() { vec!["192.0.2.1".to_owned()] } else { set.values.clone() }
 }

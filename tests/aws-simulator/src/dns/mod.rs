@@ -52,13 +52,7 @@ pub(crate) struct Answer {
 impl Answer {
     fn of(code: Code) -> Self {
         let (answers, authorities, additionals) = (Vec::new(), Vec::new(), Vec::new());
-        Self {
-            code,
-            authoritative: false,
-            answers,
-            authorities,
-            additionals,
-        }
+        Self { code, authoritative: false, answers, authorities, additionals }
     }
 
     fn with(code: Code, answers: Vec<Record>, soa: Option<Record>) -> Self {
@@ -73,10 +67,7 @@ impl Answer {
     fn is_referral(&self) -> bool {
         !self.authoritative
             && self.answers.is_empty()
-            && self
-                .authorities
-                .iter()
-                .any(|record| record.kind == RecordType::NS)
+            && self.authorities.iter().any(|record| record.kind == RecordType::NS)
     }
 }
 

@@ -16,10 +16,7 @@ pub(crate) struct Cache {
 impl Cache {
     /// What is remembered, its TTLs counted down.
     fn recall(&self, name: &Name, kind: RecordType, now: SimTime) -> Option<Answer> {
-        let known = self
-            .absent
-            .get(name)
-            .or_else(|| self.answers.get(&(name.clone(), kind)));
+        let known = self.absent.get(name).or_else(|| self.answers.get(&(name.clone(), kind)));
         let (until, answer) = known.filter(|(until, _)| now < *until)?;
         let left = u32::try_from((*until - now).as_secs()).unwrap_or(u32::MAX);
         let mut answer = answer.clone();
@@ -32,25 +29,12 @@ impl Cache {
     /// Remembers an answer for its least TTL; a "no" for the lesser of the SOA
     /// record's TTL and its minimum field, and not at all without an SOA.
     fn remember(&mut self, name: &Name, kind: RecordType, now: SimTime, answer: &Answer) {
-        let negative = answer
-            .authorities
-            .iter()
-            .find(|record| record.kind == RecordType::SOA)
-            .map(|soa| {
-                let minimum = soa
-                    .value
-                    .rsplit(' ')
-                    .next()
-                    .and_then(|text| text.parse().ok());
+        let negative =
+            answer.authorities.iter().find(|record| record.kind == RecordType::SOA).map(|soa| {
+                let minimum = soa.value.rsplit(' ').next().and_then(|text| text.parse().ok());
                 minimum.unwrap_or(soa.ttl).min(soa.ttl)
             });
-        let Some(ttl) = answer
-            .answers
-            .iter()
-            .map(|record| record.ttl)
-            .chain(negative)
-            .min()
-        else {
+        let Some(ttl) = answer.answers.iter().map(|record| record.ttl).chain(negative).min() else {
             return;
         };
         let until = now + Duration::from_secs(ttl.into());
@@ -58,8 +42,7 @@ impl Cache {
             self.absent.insert(name.clone(), (until, answer.clone()));
         } else {
             self.absent.remove(name);
-            self.answers
-                .insert((name.clone(), kind), (until, answer.clone()));
+            self.answers.insert((name.clone(), kind), (until, answer.clone()));
         }
     }
 
@@ -128,9 +111,7 @@ fn descend(
     kind: RecordType,
     patience: usize,
 ) -> Option<Answer> {
-    let mut servers = cache
-        .closest(name, world.now())
-        .unwrap_or_else(|| vec![PARENT]);
+    let mut servers = cache.closest(name, world.now()).unwrap_or_else(|| vec![PARENT]);
     for _ in 0..PATIENCE {
         let answer = servers
             .iter()
@@ -151,11 +132,8 @@ fn follow(world: &World, cache: &mut Cache, referral: &Answer, patience: usize) 
         let Ok(host) = Name::parse(&record.value) else {
             continue;
         };
-        let glue: Vec<&Record> = referral
-            .additionals
-            .iter()
-            .filter(|extra| extra.name == host)
-            .collect();
+        let glue: Vec<&Record> =
+            referral.additionals.iter().filter(|extra| extra.name == host).collect();
         let found = if glue.is_empty() {
             match resolve_within(world, cache, &host, RecordType::A, patience) {
                 Lookup::Answer(answer) => answer.answers,
@@ -164,17 +142,11 @@ fn follow(world: &World, cache: &mut Cache, referral: &Answer, patience: usize) 
         } else {
             glue.into_iter().cloned().collect()
         };
-        servers.extend(
-            found
-                .iter()
-                .filter_map(|record| record.value.parse::<Ipv4Addr>().ok()),
-        );
+        servers.extend(found.iter().filter_map(|record| record.value.parse::<Ipv4Addr>().ok()));
     }
     if let Some(record) = referral.authorities.first() {
         let until = world.now() + Duration::from_secs(record.ttl.into());
-        cache
-            .cuts
-            .insert(record.name.clone(), (until, servers.clone()));
+        cache.cuts.insert(record.name.clone(), (until, servers.clone()));
     }
     servers
 }

@@ -78,9 +78,8 @@ pub(crate) fn truncate(query: &[u8], response: Vec<u8>) -> Vec<u8> {
     if response.len() <= most {
         return response;
     }
-    let short = Message::from_vec(&response)
-        .ok()
-        .and_then(|message| message.truncate().to_vec().ok());
+    let short =
+        Message::from_vec(&response).ok().and_then(|message| message.truncate().to_vec().ok());
     short.unwrap_or_default()
 }
 
@@ -89,16 +88,12 @@ fn our_name(name: &rr::Name) -> Option<Name> {
     if name.is_root() {
         return Some(Name::root());
     }
-    let labels: Option<Vec<&str>> = name
-        .iter()
-        .map(|label| std::str::from_utf8(label).ok())
-        .collect();
+    let labels: Option<Vec<&str>> =
+        name.iter().map(|label| std::str::from_utf8(label).ok()).collect();
     let labels = labels?;
-    let plain = labels.iter().all(|label| {
-        label
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'.')
-    });
+    let plain = labels
+        .iter()
+        .all(|label| label.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'.'));
     plain.then(|| Name::from_labels(labels.into_iter()))
 }
 
@@ -109,20 +104,12 @@ fn wire_name(name: &Name) -> Option<rr::Name> {
 }
 
 fn host(text: &str) -> Option<rr::Name> {
-    wire_name(&if text == "." {
-        Name::root()
-    } else {
-        Name::parse(text).ok()?
-    })
+    wire_name(&if text == "." { Name::root() } else { Name::parse(text).ok()? })
 }
 
 fn record(record: &Record) -> Option<rr::Record> {
     let data = data(record.kind, &record.value)?;
-    Some(rr::Record::from_rdata(
-        wire_name(&record.name)?,
-        record.ttl,
-        data,
-    ))
+    Some(rr::Record::from_rdata(wire_name(&record.name)?, record.ttl, data))
 }
 
 /// None for a type that the simulator keeps but does not serve.
@@ -134,10 +121,7 @@ fn data(kind: RecordType, value: &str) -> Option<RData> {
         "CNAME" => RData::CNAME(CNAME(host(value)?)),
         "NS" => RData::NS(NS(host(value)?)),
         "PTR" => RData::PTR(PTR(host(value)?)),
-        "MX" => RData::MX(MX::new(
-            fields.first()?.parse().ok()?,
-            host(fields.get(1)?)?,
-        )),
+        "MX" => RData::MX(MX::new(fields.first()?.parse().ok()?, host(fields.get(1)?)?)),
         "TXT" => {
             let strings = txt_strings(value)?;
             RData::TXT(TXT::from_bytes(strings.iter().map(Vec::as_slice).collect()))

@@ -121,18 +121,12 @@ impl Batch {
         if changes.change.is_empty() {
             return Err(invalid("Expected at least one change in the change batch"));
         }
-        let changes = changes
-            .change
-            .into_iter()
-            .map(ChangeXml::parse)
-            .collect::<Result<_, _>>()?;
+        let changes = changes.change.into_iter().map(ChangeXml::parse).collect::<Result<_, _>>()?;
         Ok(Self { comment, changes })
     }
 
     pub(super) fn targets(&self) -> impl Iterator<Item = String> {
-        self.changes
-            .iter()
-            .map(|(_, set)| format!("{} {}", set.name.plain(), set.kind))
+        self.changes.iter().map(|(_, set)| format!("{} {}", set.name.plain(), set.kind))
     }
 
     pub(super) fn summary(&self) -> String {
@@ -140,12 +134,7 @@ impl Batch {
             .changes
             .iter()
             .map(|(action, set)| {
-                format!(
-                    "{action:?} {} {} {:?}",
-                    set.name.plain(),
-                    set.kind,
-                    set.values
-                )
+                format!("{action:?} {} {} {:?}", set.name.plain(), set.kind, set.values)
             })
             .collect();
         changes.join("; ")
@@ -157,21 +146,13 @@ impl Batch {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let mut trial = Trial {
-            zone,
-            overlay: BTreeMap::new(),
-            seen: BTreeMap::new(),
-            faults: Vec::new(),
-        };
+        let mut trial =
+            Trial { zone, overlay: BTreeMap::new(), seen: BTreeMap::new(), faults: Vec::new() };
         for (action, set) in &self.changes {
             trial.take(*action, set);
         }
         trial.check_end_state(most);
-        if trial.faults.is_empty() {
-            Ok(trial.into_edits())
-        } else {
-            Err(trial.faults)
-        }
+        if trial.faults.is_empty() { Ok(trial.into_edits()) } else { Err(trial.faults) }
     }
 
     /// 1,000 records and 32,000 value characters a batch, UPSERT counted twice.
@@ -180,12 +161,8 @@ impl Batch {
         for (action, set) in &self.changes {
             let weight = if *action == Action::Upsert { 2 } else { 1 };
             records += weight * set.values.len().max(1);
-            characters += weight
-                * set
-                    .values
-                    .iter()
-                    .map(|value| value.chars().count())
-                    .sum::<usize>();
+            characters +=
+                weight * set.values.iter().map(|value| value.chars().count()).sum::<usize>();
         }
         let mut faults = Vec::new();
         if records > 1_000 {
@@ -217,13 +194,7 @@ impl SetXml {
             .ok_or_else(|| invalid(format!("Invalid type: {}", self.kind)))?;
         let values: Vec<String> = self
             .resource_records
-            .map(|records| {
-                records
-                    .resource_record
-                    .into_iter()
-                    .map(|record| record.value)
-                    .collect()
-            })
+            .map(|records| records.resource_record.into_iter().map(|record| record.value).collect())
             .unwrap_or_default();
         let ordinary = self.ttl.is_some() && !values.is_empty();
         if ordinary == self.alias_target.is_some()
@@ -243,15 +214,12 @@ impl SetXml {
             ("Failover", self.failover),
             ("MultiValueAnswer", self.multi_value_answer),
         ];
-        let mut given = elements
-            .into_iter()
-            .filter_map(|(element, value)| value.map(|value| (element, value)));
+        let mut given =
+            elements.into_iter().filter_map(|(element, value)| value.map(|value| (element, value)));
         let routing = match (self.set_identifier, given.next()) {
-            (Some(set_identifier), Some((element, value))) => Some(Routing {
-                set_identifier,
-                element: element.to_owned(),
-                value,
-            }),
+            (Some(set_identifier), Some((element, value))) => {
+                Some(Routing { set_identifier, element: element.to_owned(), value })
+            }
             (None, None) => None,
             _ => {
                 return Err(invalid(format!(
@@ -264,14 +232,7 @@ impl SetXml {
             dns_name: alias.dns_name,
             evaluate_target_health: alias.evaluate_target_health,
         });
-        Ok(RecordSet {
-            name,
-            kind,
-            ttl: self.ttl,
-            values,
-            routing,
-            alias,
-        })
+        Ok(RecordSet { name, kind, ttl: self.ttl, values, routing, alias })
     }
 }
 
@@ -320,8 +281,7 @@ impl Trial<'_> {
             Action::Create | Action::Upsert => self.faults.extend(value_faults(set)),
         }
         if self.faults.len() == before {
-            self.overlay
-                .insert(key, (action != Action::Delete).then(|| set.clone()));
+            self.overlay.insert(key, (action != Action::Delete).then(|| set.clone()));
         }
     }
 
@@ -333,10 +293,7 @@ impl Trial<'_> {
             }
             Some(_) => return,
         };
-        self.faults.push(format!(
-            "Tried to delete resource record set {} but {why}",
-            shown(set)
-        ));
+        self.faults.push(format!("Tried to delete resource record set {} but {why}", shown(set)));
     }
 
     /// Rules on what may stand beside what, on the state after the batch.
@@ -349,33 +306,21 @@ impl Trial<'_> {
             faults.extend(self.neighbour_fault(set));
         }
         for (kind, rule) in [
-            (
-                RecordType::SOA,
-                "A HostedZone must contain exactly one SOA record.",
-            ),
+            (RecordType::SOA, "A HostedZone must contain exactly one SOA record."),
             (
                 RecordType::NS,
                 "A HostedZone must contain at least one NS record for the zone itself.",
             ),
         ] {
-            if self
-                .current(&(self.zone.name.clone(), kind, None))
-                .is_none()
-            {
+            if self.current(&(self.zone.name.clone(), kind, None)).is_none() {
                 faults.push(rule.to_owned());
             }
         }
         let added = self.overlay.values().filter(|set| set.is_some()).count();
-        let replaced = self
-            .overlay
-            .keys()
-            .filter(|key| self.zone.records.contains_key(*key))
-            .count();
+        let replaced =
+            self.overlay.keys().filter(|key| self.zone.records.contains_key(*key)).count();
         if added > replaced && self.zone.records.len() - replaced + added > most {
-            faults.push(format!(
-                "Exceeded limit MAX_RRSETS_BY_ZONE for zone: {}",
-                self.zone.id
-            ));
+            faults.push(format!("Exceeded limit MAX_RRSETS_BY_ZONE for zone: {}", self.zone.id));
         }
         self.faults = faults;
     }
@@ -413,19 +358,11 @@ impl Trial<'_> {
     /// The record sets at a name after the batch.
     fn at<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a RecordSet> {
         let first = (name.clone(), RecordType::A, None);
-        let standing = self
-            .zone
-            .records
-            .range(first.clone()..)
-            .take_while(move |(key, _)| key.0 == *name);
-        let changed = self
-            .overlay
-            .range(first..)
-            .take_while(move |(key, _)| key.0 == *name);
-        let keys: BTreeSet<&RecordKey> = standing
-            .map(|(key, _)| key)
-            .chain(changed.map(|(key, _)| key))
-            .collect();
+        let standing =
+            self.zone.records.range(first.clone()..).take_while(move |(key, _)| key.0 == *name);
+        let changed = self.overlay.range(first..).take_while(move |(key, _)| key.0 == *name);
+        let keys: BTreeSet<&RecordKey> =
+            standing.map(|(key, _)| key).chain(changed.map(|(key, _)| key)).collect();
         keys.into_iter().filter_map(|key| self.current(key))
     }
 
@@ -445,11 +382,8 @@ fn shown(set: &RecordSet) -> String {
 }
 
 fn value_faults(set: &RecordSet) -> Vec<String> {
-    let mut faults: Vec<String> = set
-        .values
-        .iter()
-        .filter_map(|value| value_fault(set.kind, value))
-        .collect();
+    let mut faults: Vec<String> =
+        set.values.iter().filter_map(|value| value_fault(set.kind, value)).collect();
     let mut unique = BTreeSet::new();
     for value in &set.values {
         if !unique.insert(value) {

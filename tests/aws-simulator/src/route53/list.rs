@@ -26,11 +26,7 @@ impl ZonePage {
                 "The HostedZoneId parameter can only be used together with the DNSName parameter";
             return Err(ApiError::new(400, "InvalidInput", message));
         }
-        Ok(Self {
-            name,
-            id,
-            items: max_items(query, 100)?,
-        })
+        Ok(Self { name, id, items: max_items(query, 100)? })
     }
 
     pub(super) fn name(&self) -> Option<String> {
@@ -38,11 +34,7 @@ impl ZonePage {
     }
 
     pub(super) fn summary(&self) -> String {
-        format!(
-            "dnsname={} items={}",
-            self.name().unwrap_or_default(),
-            self.items
-        )
+        format!("dnsname={} items={}", self.name().unwrap_or_default(), self.items)
     }
 }
 
@@ -57,11 +49,8 @@ pub(super) fn zones(
     account: &str,
     page: &ZonePage,
 ) -> Result<Success, ApiError> {
-    let mut zones: Vec<&Zone> = route53
-        .zones
-        .values()
-        .filter(|zone| zone.account.as_deref() == Some(account))
-        .collect();
+    let mut zones: Vec<&Zone> =
+        route53.zones.values().filter(|zone| zone.account.as_deref() == Some(account)).collect();
     zones.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
     let from = page.name.as_ref().map_or(0, |start| {
         let id = page.id.as_deref().unwrap_or_default();
@@ -114,16 +103,9 @@ impl RecordPage {
         }
         let identifier = field(query, "identifier").map(str::to_owned);
         if identifier.is_some() && kind.is_none() {
-            return Err(invalid(
-                "The identifier parameter needs name and type".to_owned(),
-            ));
+            return Err(invalid("The identifier parameter needs name and type".to_owned()));
         }
-        Ok(Self {
-            name,
-            kind,
-            identifier,
-            items: max_items(query, 300)?,
-        })
+        Ok(Self { name, kind, identifier, items: max_items(query, 300)? })
     }
 
     pub(super) fn start(&self) -> Option<String> {
@@ -132,31 +114,20 @@ impl RecordPage {
 
     pub(super) fn summary(&self) -> String {
         let kind = self.kind.map_or("", RecordType::as_str);
-        format!(
-            "name={} type={kind} items={}",
-            self.start().unwrap_or_default(),
-            self.items
-        )
+        format!("name={} type={kind} items={}", self.start().unwrap_or_default(), self.items)
     }
 
     /// The least key that the page may hold.
     fn first(&self) -> Bound<RecordKey> {
         self.name.clone().map_or(Bound::Unbounded, |name| {
-            Bound::Included((
-                name,
-                self.kind.unwrap_or(RecordType::A),
-                self.identifier.clone(),
-            ))
+            Bound::Included((name, self.kind.unwrap_or(RecordType::A), self.identifier.clone()))
         })
     }
 }
 
 /// Record sets as submitted, PENDING ones included.
 pub(super) fn record_sets(zone: &Zone, page: &RecordPage) -> Result<Success, ApiError> {
-    let mut rest = zone
-        .records
-        .range((page.first(), Bound::Unbounded))
-        .map(|(_, set)| set);
+    let mut rest = zone.records.range((page.first(), Bound::Unbounded)).map(|(_, set)| set);
     let listed: String = rest.by_ref().take(page.items).map(xml).collect();
     let next = rest.next();
     let mut body = format!("<ResourceRecordSets>{listed}</ResourceRecordSets>");
@@ -182,12 +153,7 @@ fn xml(set: &RecordSet) -> String {
         let values: String = set
             .values
             .iter()
-            .map(|value| {
-                format!(
-                    "<ResourceRecord>{}</ResourceRecord>",
-                    element("Value", value)
-                )
-            })
+            .map(|value| format!("<ResourceRecord>{}</ResourceRecord>", element("Value", value)))
             .collect();
         body += &format!("<TTL>{ttl}</TTL><ResourceRecords>{values}</ResourceRecords>");
     }
@@ -196,10 +162,7 @@ fn xml(set: &RecordSet) -> String {
             "<AliasTarget>{}{}{}</AliasTarget>",
             element("HostedZoneId", &alias.hosted_zone_id),
             element("DNSName", &alias.dns_name),
-            element(
-                "EvaluateTargetHealth",
-                alias.evaluate_target_health.to_string()
-            ),
+            element("EvaluateTargetHealth", alias.evaluate_target_health.to_string()),
         );
     }
     format!("<ResourceRecordSet>{body}</ResourceRecordSet>")

@@ -59,10 +59,7 @@ impl Input {
             (&Method::GET, ["change", id]) => Ok(Self::GetChange((*id).to_owned())),
             _ => {
                 let what = format!("{method} {path}");
-                Err((
-                    "Unknown",
-                    ApiError::unknown_action(crate::api::Protocol::Route53, &what),
-                ))
+                Err(("Unknown", ApiError::unknown_action(crate::api::Protocol::Route53, &what)))
             }
         }
     }
@@ -136,16 +133,15 @@ impl Route53 {
 
     /// A zone of that account.
     fn zone_of(&self, account: &str, id: &str) -> Result<&Zone, ApiError> {
-        self.zones
-            .get(id)
-            .filter(|zone| zone.account.as_deref() == Some(account))
-            .ok_or_else(|| {
+        self.zones.get(id).filter(|zone| zone.account.as_deref() == Some(account)).ok_or_else(
+            || {
                 ApiError::new(
                     404,
                     "NoSuchHostedZone",
                     format!("No hosted zone found with ID: {id}"),
                 )
-            })
+            },
+        )
     }
 }
 
@@ -154,21 +150,17 @@ pub(crate) fn run(world: &mut World, account: &str, input: &Input) -> Result<Suc
     match input {
         Input::ListHostedZonesByName(page) => list::zones(&world.route53, account, page),
         Input::GetHostedZone(id) => world.route53.zone_of(account, id).map(get_zone),
-        Input::ListResourceRecordSets(id, page) => world
-            .route53
-            .zone_of(account, id)
-            .and_then(|zone| list::record_sets(zone, page)),
+        Input::ListResourceRecordSets(id, page) => {
+            world.route53.zone_of(account, id).and_then(|zone| list::record_sets(zone, page))
+        }
         Input::ChangeResourceRecordSets(id, batch) => change(world, account, id, batch),
         Input::GetChange(id) => get_change(&world.route53, account, id),
     }
 }
 
 fn get_zone(zone: &Zone) -> Success {
-    let servers: String = zone
-        .servers
-        .iter()
-        .map(|(host, _)| element("NameServer", host.plain()))
-        .collect();
+    let servers: String =
+        zone.servers.iter().map(|(host, _)| element("NameServer", host.plain())).collect();
     let delegation = if zone.private {
         "<VPCs><VPC><VPCRegion>us-east-1</VPCRegion><VPCId>vpc-0123456789abcdef0</VPCId></VPC></VPCs>".to_owned()
     } else {
@@ -191,15 +183,9 @@ fn change(world: &mut World, account: &str, id: &str, batch: &Batch) -> Result<S
             "The request was rejected because Route 53 was still processing a prior request.";
         return Err(ApiError::new(400, "PriorRequestNotComplete", message));
     }
-    let edits = batch
-        .check(zone, config.record_sets_per_zone)
-        .map_err(|faults| {
-            ApiError::new(
-                400,
-                "InvalidChangeBatch",
-                format!("[{}]", faults.join(", ")),
-            )
-        })?;
+    let edits = batch.check(zone, config.record_sets_per_zone).map_err(|faults| {
+        ApiError::new(400, "InvalidChangeBatch", format!("[{}]", faults.join(", ")))
+    })?;
     let change_id = world.route53.fresh_id('C');
     let due = (now + config.in_sync_after).max(zone_due(world, id));
     if let Some(zone) = world.route53.zones.get_mut(id) {
@@ -225,11 +211,7 @@ fn change(world: &mut World, account: &str, id: &str, batch: &Batch) -> Result<S
 
 /// Changes of one zone come in sync in the order of their submission.
 fn zone_due(world: &World, id: &str) -> SimTime {
-    world
-        .route53
-        .zones
-        .get(id)
-        .map_or(SimTime::ZERO, |zone| zone.in_sync_due)
+    world.route53.zones.get(id).map_or(SimTime::ZERO, |zone| zone.in_sync_due)
 }
 
 /// Has the zone's name servers serve a change.
@@ -246,10 +228,7 @@ pub(crate) fn put_in_sync(world: &mut World, id: &str) {
             zone.serve(edit);
         }
     }
-    world.record(crate::log::EventKind::InSync {
-        zone: zone_id,
-        change: id.to_owned(),
-    });
+    world.record(crate::log::EventKind::InSync { zone: zone_id, change: id.to_owned() });
 }
 
 fn get_change(route53: &Route53, account: &str, id: &str) -> Result<Success, ApiError> {
@@ -259,21 +238,15 @@ fn get_change(route53: &Route53, account: &str, id: &str) -> Result<Success, Api
         .filter(|change| change.account == account)
         .map(|change| Success(change.xml(id)))
         .ok_or_else(|| {
-            ApiError::new(
-                404,
-                "NoSuchChange",
-                format!("Could not find resource with ID: {id}"),
-            )
+            ApiError::new(404, "NoSuchChange", format!("Could not find resource with ID: {id}"))
         })
 }
 
 impl Change {
     fn xml(&self, id: &str) -> String {
         let status = if self.in_sync { "INSYNC" } else { "PENDING" };
-        let comment = self
-            .comment
-            .as_ref()
-            .map_or_else(String::new, |comment| element("Comment", comment));
+        let comment =
+            self.comment.as_ref().map_or_else(String::new, |comment| element("Comment", comment));
         format!(
             "<ChangeInfo><Id>/change/{id}</Id><Status>{status}</Status><SubmittedAt>{}</SubmittedAt>{comment}</ChangeInfo>",
             timestamp(self.submitted)

@@ -66,13 +66,11 @@ impl Zone {
     /// As Route 53 describes it.
     pub(crate) fn xml(&self) -> String {
         let linked =
-            self.linked_service
-                .as_ref()
-                .map_or_else(String::new, |(principal, description)| {
-                    let inner = element("ServicePrincipal", principal)
-                        + &element("Description", description);
-                    format!("<LinkedService>{inner}</LinkedService>")
-                });
+            self.linked_service.as_ref().map_or_else(String::new, |(principal, description)| {
+                let inner =
+                    element("ServicePrincipal", principal) + &element("Description", description);
+                format!("<LinkedService>{inner}</LinkedService>")
+            });
         format!(
             "<HostedZone><Id>/hostedzone/{}</Id>{}<CallerReference>{}</CallerReference>\
              <Config><PrivateZone>{}</PrivateZone></Config><ResourceRecordSetCount>{}</ResourceRecordSetCount>{linked}</HostedZone>",
@@ -125,19 +123,12 @@ impl ZoneSpec {
 
     /// A private zone: in the API, but no name server answers for it.
     pub fn private(account: &str, name: &str) -> Self {
-        Self {
-            private: true,
-            delegation: Delegation::None,
-            ..Self::public(account, name)
-        }
+        Self { private: true, delegation: Delegation::None, ..Self::public(account, name) }
     }
 
     /// A zone that another DNS provider hosts: delegated and served, in no API.
     pub fn elsewhere(name: &str) -> Self {
-        Self {
-            account: None,
-            ..Self::public("", name)
-        }
+        Self { account: None, ..Self::public("", name) }
     }
 
     /// With this id instead of a fresh one.

@@ -64,20 +64,14 @@ pub(crate) fn put(world: &mut World, key: &IdentityKey, request: &Put) -> Result
     if let Some(identity) = world.ses.identities.get_mut(key) {
         identity.stale =
             (!config.stale_reads.is_zero()).then(|| (now + config.stale_reads, visible));
-        let look = identity
-            .window
-            .as_mut()
-            .filter(|window| window.interval.is_zero())
-            .map(|window| {
+        let look =
+            identity.window.as_mut().filter(|window| window.interval.is_zero()).map(|window| {
                 // An interval of zero marks a window that has just been opened.
                 (window.since, window.interval) = (now, config.checks.interval);
                 identity.epoch
             });
         if let Some(epoch) = look {
-            world.schedule(
-                now + config.checks.first,
-                Timer::MxCheck(key.clone(), epoch),
-            );
+            world.schedule(now + config.checks.first, Timer::MxCheck(key.clone(), epoch));
         }
     }
     Ok(())
@@ -102,18 +96,16 @@ fn wish(request: &Put, config: &SesConfig) -> Result<Wish, ApiError> {
             behavior.unwrap_or(Behavior::UseDefaultValue),
         )),
         (None, OmittedMember::Refused) => Err(bad_request("MailFromDomain must be specified.")),
-        (None, OmittedMember::Ignored) => Ok(Wish::Behavior(
-            behavior.unwrap_or(Behavior::UseDefaultValue),
-        )),
+        (None, OmittedMember::Ignored) => {
+            Ok(Wish::Behavior(behavior.unwrap_or(Behavior::UseDefaultValue)))
+        }
     }
 }
 
 /// The name must be a subdomain of the identity, and the identity verified.
 fn check_name(domain: &str, key: &IdentityKey, verified: bool) -> Result<(), ApiError> {
     let identity = &key.identity;
-    let parent = identity
-        .rsplit_once('@')
-        .map_or(identity.as_str(), |(_, domain)| domain);
+    let parent = identity.rsplit_once('@').map_or(identity.as_str(), |(_, domain)| domain);
     let (Ok(name), Ok(parent)) = (Name::parse(domain), Name::parse(parent)) else {
         return Err(bad_request(format!("Invalid MAIL-FROM domain <{domain}>.")));
     };
@@ -166,11 +158,7 @@ fn overwrite(identity: &mut Identity, wish: Wish, config: &SesConfig) {
 
 /// A scheduled look for the MX; one of an earlier setup does nothing.
 pub(crate) fn check(world: &mut World, key: &IdentityKey, epoch: u64) {
-    let current = world
-        .ses
-        .identities
-        .get(key)
-        .filter(|identity| identity.epoch == epoch);
+    let current = world.ses.identities.get(key).filter(|identity| identity.epoch == epoch);
     if current.is_some() {
         take_look(world, key);
         schedule_next(world, key);
@@ -179,11 +167,8 @@ pub(crate) fn check(world: &mut World, key: &IdentityKey, epoch: u64) {
 
 /// Has SES look for the MX now.
 pub(crate) fn take_look(world: &mut World, key: &IdentityKey) {
-    let Some((domain, status)) = world
-        .ses
-        .identities
-        .get(key)
-        .and_then(|identity| identity.state.domain.clone())
+    let Some((domain, status)) =
+        world.ses.identities.get(key).and_then(|identity| identity.state.domain.clone())
     else {
         return;
     };
@@ -194,10 +179,8 @@ pub(crate) fn take_look(world: &mut World, key: &IdentityKey) {
     let sight = look_up(world, &domain, &key.region, config.foreign_mx);
     note(world, key, &domain, sight.describe());
     world.change_identity(key, |identity| {
-        let over = identity
-            .window
-            .as_ref()
-            .is_some_and(|window| now >= window.since + config.window);
+        let over =
+            identity.window.as_ref().is_some_and(|window| now >= window.since + config.window);
         let fatal =
             matches!(sight, Sight::Several(_)) && config.several_mx == SeveralMx::FailsAtOnce;
         let next = match status {
@@ -208,10 +191,7 @@ pub(crate) fn take_look(world: &mut World, key: &IdentityKey) {
         };
         match (status, next) {
             (MailFromStatus::Success, MailFromStatus::TemporaryFailure) => {
-                identity.window = Some(Window {
-                    since: now,
-                    interval: config.checks.interval,
-                });
+                identity.window = Some(Window { since: now, interval: config.checks.interval });
             }
             (_, MailFromStatus::Success | MailFromStatus::Failed) => identity.window = None,
             _ => {}
@@ -245,10 +225,8 @@ fn schedule_next(world: &mut World, key: &IdentityKey) {
         (Some((_, MailFromStatus::Success)), _) => now + config.checks.keep,
         (Some((_, MailFromStatus::Pending | MailFromStatus::TemporaryFailure)), Some(window)) => {
             let due = now + window.interval;
-            window.interval = window
-                .interval
-                .mul_f64(config.checks.growth.max(1.0))
-                .min(config.checks.longest);
+            window.interval =
+                window.interval.mul_f64(config.checks.growth.max(1.0)).min(config.checks.longest);
             due.min(window.since + config.window)
         }
         _ => return,
@@ -304,9 +282,8 @@ fn look_up(world: &mut World, domain: &str, region: &str, foreign: ForeignMx) ->
 
 /// `feedback-smtp.<region>.amazonses.com` (developer guide, endpoints table).
 fn is_feedback_host(host: &str, region: &str, foreign: ForeignMx) -> bool {
-    let of = host
-        .strip_prefix("feedback-smtp.")
-        .and_then(|rest| rest.strip_suffix(".amazonses.com"));
+    let of =
+        host.strip_prefix("feedback-smtp.").and_then(|rest| rest.strip_suffix(".amazonses.com"));
     match foreign {
         ForeignMx::Refused => of == Some(region),
         ForeignMx::Accepted => of.is_some_and(|named| named == region || looks_like_region(named)),
@@ -317,9 +294,7 @@ fn is_feedback_host(host: &str, region: &str, foreign: ForeignMx) -> bool {
 fn looks_like_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let words = parts.len() >= 3
-        && parts[..parts.len() - 1]
-            .iter()
-            .all(|part| part.bytes().all(|b| b.is_ascii_lowercase()));
+        && parts[..parts.len() - 1].iter().all(|part| part.bytes().all(|b| b.is_ascii_lowercase()));
     words
         && parts
             .last()
@@ -332,15 +307,9 @@ pub(crate) fn force(world: &mut World, key: &IdentityKey, view: super::MailFromV
     world.change_identity(key, |identity| {
         let looking = matches!(
             view.domain,
-            Some((
-                _,
-                MailFromStatus::Pending | MailFromStatus::TemporaryFailure
-            ))
+            Some((_, MailFromStatus::Pending | MailFromStatus::TemporaryFailure))
         );
-        identity.window = looking.then(|| Window {
-            since: now,
-            interval: config.checks.interval,
-        });
+        identity.window = looking.then(|| Window { since: now, interval: config.checks.interval });
         identity.stale = None;
         identity.finding = None;
         identity.epoch += 1;

@@ -61,9 +61,7 @@ impl Input {
         match self {
             Self::Put(put) => {
                 let shown = |value: &Option<String>| {
-                    value
-                        .as_ref()
-                        .map_or("omitted".to_owned(), |text| format!("{text:?}"))
+                    value.as_ref().map_or("omitted".to_owned(), |text| format!("{text:?}"))
                 };
                 format!(
                     "MailFromDomain={} BehaviorOnMxFailure={}",
@@ -124,10 +122,7 @@ pub struct MailFromView {
 
 impl Default for MailFromView {
     fn default() -> Self {
-        Self {
-            domain: None,
-            behavior: Behavior::UseDefaultValue,
-        }
+        Self { domain: None, behavior: Behavior::UseDefaultValue }
     }
 }
 
@@ -197,20 +192,12 @@ pub(crate) fn run(
             v2::get(world, &IdentityKey::new(account, region, identity))
         }
         Input::Put(request) => {
-            put(
-                world,
-                &IdentityKey::new(account, region, &request.identity),
-                request,
-            )?;
+            put(world, &IdentityKey::new(account, region, &request.identity), request)?;
             Ok(Success("{}".to_owned()))
         }
-        Input::ListEmailIdentities { items, token } => Ok(v2::list(
-            &world.ses,
-            account,
-            region,
-            *items,
-            token.as_deref().unwrap_or_default(),
-        )),
+        Input::ListEmailIdentities { items, token } => {
+            Ok(v2::list(&world.ses, account, region, *items, token.as_deref().unwrap_or_default()))
+        }
         Input::MailFromAttributes(identities) => {
             Ok(v1::mail_from(world, account, region, identities))
         }

@@ -30,10 +30,7 @@ pub(crate) fn parse(form: &[(String, String)]) -> Result<Input, (&'static str, A
             "1 validation error detected: Value at 'identities' failed to satisfy constraint: Member must have \
              length less than or equal to {MOST}"
         );
-        return Err((
-            input.action(),
-            ApiError::new(400, "ValidationError", message),
-        ));
+        return Err((input.action(), ApiError::new(400, "ValidationError", message)));
     }
     Ok(input)
 }
@@ -48,10 +45,7 @@ fn map(
     let entries: String = identities
         .iter()
         .filter_map(|name| {
-            let identity = world
-                .ses
-                .identities
-                .get(&IdentityKey::new(account, region, name))?;
+            let identity = world.ses.identities.get(&IdentityKey::new(account, region, name))?;
             Some(format!(
                 "<entry>{}<value>{}</value></entry>",
                 element("key", name),
@@ -69,22 +63,13 @@ pub(super) fn mail_from(
     identities: &[String],
 ) -> Success {
     let now = world.now();
-    map(
-        world,
-        (account, region, identities),
-        "MailFromDomainAttributes",
-        |identity| {
-            let view = identity.read(now);
-            let domain = view
-                .domain
-                .as_ref()
-                .map_or_else(String::new, |(domain, status)| {
-                    element("MailFromDomain", domain)
-                        + &element("MailFromDomainStatus", status.v1())
-                });
-            domain + &element("BehaviorOnMXFailure", view.behavior.v1())
-        },
-    )
+    map(world, (account, region, identities), "MailFromDomainAttributes", |identity| {
+        let view = identity.read(now);
+        let domain = view.domain.as_ref().map_or_else(String::new, |(domain, status)| {
+            element("MailFromDomain", domain) + &element("MailFromDomainStatus", status.v1())
+        });
+        domain + &element("BehaviorOnMXFailure", view.behavior.v1())
+    })
 }
 
 pub(super) fn verification(
@@ -93,19 +78,7 @@ pub(super) fn verification(
     region: &str,
     identities: &[String],
 ) -> Success {
-    map(
-        world,
-        (account, region, identities),
-        "VerificationAttributes",
-        |identity| {
-            element(
-                "VerificationStatus",
-                if identity.verified {
-                    "Success"
-                } else {
-                    "Pending"
-                },
-            )
-        },
-    )
+    map(world, (account, region, identities), "VerificationAttributes", |identity| {
+        element("VerificationStatus", if identity.verified { "Success" } else { "Pending" })
+    })
 }

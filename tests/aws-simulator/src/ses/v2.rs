@@ -38,12 +38,8 @@ pub(crate) fn parse(
         // Older and newer models put this list in two places.
         (&Method::GET, ["identities"]) => {
             let size = field(query, "PageSize").map(str::parse).transpose();
-            let size = size.map_err(|_| {
-                (
-                    "ListEmailIdentities",
-                    bad_request("PageSize is not a number"),
-                )
-            })?;
+            let size =
+                size.map_err(|_| ("ListEmailIdentities", bad_request("PageSize is not a number")))?;
             list_input(ListBody {
                 page_size: size,
                 next_token: field(query, "NextToken").map(str::to_owned),
@@ -61,10 +57,7 @@ pub(crate) fn parse(
         }
         (&Method::PUT, ["identities", identity, "mail-from"]) => {
             let body: PutBody = serde_json::from_str(body).map_err(|error| {
-                (
-                    "PutEmailIdentityMailFromAttributes",
-                    bad_request(error.to_string()),
-                )
+                ("PutEmailIdentityMailFromAttributes", bad_request(error.to_string()))
             })?;
             Ok(Input::Put(Put {
                 identity: percent_decode(identity),
@@ -72,25 +65,18 @@ pub(crate) fn parse(
                 behavior: body.behavior_on_mx_failure,
             }))
         }
-        _ => Err((
-            "Unknown",
-            ApiError::unknown_action(Protocol::SesV2, &format!("{method} {path}")),
-        )),
+        _ => {
+            Err(("Unknown", ApiError::unknown_action(Protocol::SesV2, &format!("{method} {path}"))))
+        }
     }
 }
 
 fn list_input(body: ListBody) -> Result<Input, (&'static str, ApiError)> {
     let items = body.page_size.unwrap_or(100);
     if !(1..=1_000).contains(&items) {
-        return Err((
-            "ListEmailIdentities",
-            bad_request("PageSize must be between 1 and 1000"),
-        ));
+        return Err(("ListEmailIdentities", bad_request("PageSize must be between 1 and 1000")));
     }
-    Ok(Input::ListEmailIdentities {
-        items,
-        token: body.next_token,
-    })
+    Ok(Input::ListEmailIdentities { items, token: body.next_token })
 }
 
 pub(super) fn bad_request(message: impl Into<String>) -> ApiError {
@@ -125,11 +111,7 @@ fn attributes(view: &MailFromView) -> Value {
 }
 
 fn kind(identity: &str) -> &'static str {
-    if identity.contains('@') {
-        "EMAIL_ADDRESS"
-    } else {
-        "DOMAIN"
-    }
+    if identity.contains('@') { "EMAIL_ADDRESS" } else { "DOMAIN" }
 }
 
 fn verification(verified: bool) -> &'static str {

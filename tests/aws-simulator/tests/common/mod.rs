@@ -1,11 +1,5 @@
 //! A served world, with real SDK clients and real resolvers for it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    dead_code,
-    unreachable_pub,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, dead_code, unreachable_pub, missing_docs)]
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -37,10 +31,7 @@ pub struct Stage {
 
 /// A world without quotas, its clock moved by hand.
 pub fn quiet() -> Config {
-    Config {
-        quotas: Quotas::off(),
-        ..Config::default()
-    }
+    Config { quotas: Quotas::off(), ..Config::default() }
 }
 
 impl Stage {
@@ -59,9 +50,7 @@ impl Stage {
         let stage = Self::with(config).await;
         let zone = stage.simulator.with(|world| {
             world.set_identity(ACCOUNT, REGION, "example.com", true);
-            world
-                .create_zone(ZoneSpec::public(ACCOUNT, "example.com"))
-                .unwrap()
+            world.create_zone(ZoneSpec::public(ACCOUNT, "example.com")).unwrap()
         });
         (stage, zone)
     }
@@ -130,14 +119,12 @@ impl Stage {
     }
 
     pub fn status(&self) -> Option<MailFromStatus> {
-        self.simulator
-            .with(|world| world.mail_from_status(ACCOUNT, REGION, "example.com"))
+        self.simulator.with(|world| world.mail_from_status(ACCOUNT, REGION, "example.com"))
     }
 
     /// The servers of a zone.
     pub fn server_of(&self, zone: &str) -> Ipv4Addr {
-        self.simulator
-            .with(|world| world.zone(zone).unwrap().servers()[0].1)
+        self.simulator.with(|world| world.zone(zone).unwrap().servers()[0].1)
     }
 }
 
@@ -153,13 +140,8 @@ pub fn set(name: &str, kind: RrType, ttl: i64, values: &[&str]) -> ResourceRecor
 }
 
 pub fn batch(changes: impl IntoIterator<Item = (ChangeAction, ResourceRecordSet)>) -> ChangeBatch {
-    let change = |(action, set)| {
-        Change::builder()
-            .action(action)
-            .resource_record_set(set)
-            .build()
-            .unwrap()
-    };
+    let change =
+        |(action, set)| Change::builder().action(action).resource_record_set(set).build().unwrap();
     ChangeBatch::builder()
         .set_changes(Some(changes.into_iter().map(change).collect()))
         .build()
@@ -171,12 +153,6 @@ pub fn code_of<E, R>(error: &aws_sdk_sesv2::error::SdkError<E, R>) -> (String, S
 where
     E: aws_sdk_sesv2::error::ProvideErrorMetadata,
 {
-    let meta = error
-        .as_service_error()
-        .expect("an answer from the service")
-        .meta();
-    (
-        meta.code().unwrap_or_default().to_owned(),
-        meta.message().unwrap_or_default().to_owned(),
-    )
+    let meta = error.as_service_error().expect("an answer from the service").meta();
+    (meta.code().unwrap_or_default().to_owned(), meta.message().unwrap_or_default().to_owned())
 }

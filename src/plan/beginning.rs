@@ -1,0 +1,134 @@
+//! Whether a name may be published at for the first time: nothing stands there
+//! that is not ours, and a region is there to use it.
+
+use super::finding::Finding;
+use super::inquiry::Reading;
+use super::names::{NamePlan, Stance};
+use super::records::quoted;
+use super::scene::{Holding, Scene};
+use super::survey::{self, Mark, Surveyed};
+use crate::api::{Reason, RecordState};
+use crate::authority::Place;
+use crate::mail::{MailFromDomain, Region};
+
+impl<'a> Scene<'a> {
+    /// Whether a name without our marker may be published at: nothing stands
+    /// there that is not ours, and something is to be sent by it.
+    pub(super) fn may_begin(
+        &self,
+        name: &MailFromDomain,
+        surveyed: &Surveyed<'a>,
+        admissible: &[&Region],
+        group: &[Region],
+    ) -> Result<(), Box<NamePlan>> {
+        let stored = self.stored_records(name);
+        let was_published = |rtype| {
+            let record = self.record_status(name, rtype);
+            record.is_some_and(|r| r.state == RecordState::Published)
+        };
+        let refuse = |finding| {
+            let zone = Some(surveyed.zone.clone());
+            Err(Box::new(NamePlan { zone, ..NamePlan::resting(finding, stored.clone()) }))
+        };
+        if let Some(found) = survey::occupied(surveyed.view, name.name()) {
+            return refuse(found);
+        }
+        let spf = surveyed.spf_texts();
+        if let Some(mx) = surveyed.mx().filter(|mx| !self.is_published_mx(name, &mx.values)) {
+            return refuse(not_ours(name, "MX", &mx.values));
+        }
+        if !spf.is_empty() && !was_published("TXT") {
+            return refuse(not_ours(name, "SPF", &spf));
+        }
+        if admissible.is_empty() {
+            let zone = Some(surveyed.zone.clone());
+            let plan = NamePlan::resting(self.idle(name, group), stored);
+            return Err(Box::new(NamePlan { zone, stance: Stance::Idle, ..plan }));
+        }
+        if was_published("MX") || was_published("TXT") {
+            return Ok(());
+        }
+        match survey::surrounded(self.inquiry, &self.desired, &surveyed.zone, name) {
+            Ok(None) => {}
+            Ok(Some(found)) => return refuse(found),
+            Err(Reading::Failed(fault)) => {
+                return Err(Box::new(self.unread_name(name, stored, Some(&fault))));
+            }
+            Err(_) => return Err(Box::new(self.unread_name(name, stored, None))),
+        }
+        for region in admissible {
+            match self.inquiry.identity(name.name(), region, self.world.settings.zone_cache) {
+                Reading::Known { value: None, .. } => {}
+                Reading::Known { value: Some(_), .. } => {
+                    let text = format!("{name} is itself an SES identity in {region}");
+                    return refuse(Finding::new(Reason::NameOccupied, text));
+                }
+                Reading::Failed(fault) => {
+                    return Err(Box::new(self.unread_name(name, stored, Some(&fault))));
+                }
+                Reading::Waiting => {
+                    return Err(Box::new(self.unread_name(name, stored, None)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_published_mx(&self, name: &MailFromDomain, values: &[String]) -> bool {
+        self.record_status(name, "MX")
+            .is_some_and(|r| r.state == RecordState::Published && r.values == values)
+    }
+
+    /// Why nothing is published at a name yet: none of its regions can send.
+    fn idle(&self, name: &MailFromDomain, group: &[Region]) -> Finding {
+        let waits = |region: &&Region| {
+            matches!(self.holding(region), Holding::Missing) || self.verified(region) == Some(false)
+        };
+        match group.iter().find(waits) {
+            Some(region) if matches!(self.holding(region), Holding::Missing) => Finding::new(
+                Reason::IdentityNotFound,
+                format!("nothing is published at {name} before SES has the identity in {region}"),
+            ),
+            Some(region) => Finding::new(
+                Reason::IdentityNotVerified,
+                format!(
+                    "nothing is published at {name} before the identity is verified in {region}"
+                ),
+            ),
+            None => Finding::new(
+                Reason::Observing,
+                format!("nothing is published at {name} before a region may use it"),
+            ),
+        }
+    }
+
+    /// Whether SES could be told of `name` in a region now: it is verified
+    /// there, holds nothing that is not ours, and no other object claims it.
+    pub(super) fn is_admissible(&self, region: &Region, name: &MailFromDomain) -> bool {
+        let mark = self.deciding_mark(region).and_then(Mark::marker);
+        let place = Place::Region(region.clone());
+        let recorded = self.region_status(region).and_then(|status| status.account.as_ref());
+        self.desired.regions.get(region) == Some(name)
+            && self.verified(region) == Some(true)
+            && matches!(self.holding(region), Holding::Empty | Holding::Ours(..))
+            && self.world.standing.claim(&place, mark).is_ok()
+            && !self.account_changed(recorded)
+    }
+
+    /// Whether the identity is verified, where it was read.
+    pub(super) fn verified(&self, region: &Region) -> Option<bool> {
+        match self.regions.get(region) {
+            Some(Reading::Known { value, .. }) => {
+                Some(value.as_ref().is_some_and(|identity| identity.verified))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn not_ours(name: &MailFromDomain, what: &str, values: &[String]) -> Finding {
+    Finding::new(
+        Reason::RecordConflict,
+        format!("{name} has {what} records that this object did not make: {}", quoted(values)),
+    )
+}

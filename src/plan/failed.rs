@@ -1,0 +1,96 @@
+//! SES gave up: whether, when and how the setup is started again.
+
+use super::dns::DnsVerdict;
+use super::finding::Finding;
+use super::inquiry::after;
+use super::names::{NamePlan, Stance};
+use super::puts::{Intent, Step};
+use super::scene::Scene;
+use super::window::restart_pause;
+use crate::api::{Progress, Reason, RegionStatus};
+use crate::mail::{BehaviorOnMxFailure, MailFromDomain, Region};
+
+impl Scene<'_> {
+    /// SES gave up. It never tries again by itself, so we start it again, once
+    /// DNS is right and the pause is over.
+    pub(super) fn in_failed(
+        &self,
+        region: &Region,
+        target: &MailFromDomain,
+        name: &NamePlan,
+        stored: Option<&RegionStatus>,
+    ) -> Step {
+        let status = self.mirrored(region);
+        let gave_up = format!("SES in {region} gave up on the MX of {target}");
+        let foreign_mx = name.mx_region.as_ref().filter(|mx| *mx != region);
+        if let Some(mx) =
+            foreign_mx.filter(|_| status.restarts >= 1 && name.dns == DnsVerdict::Right)
+        {
+            return Step::Rest(Finding::new(
+                Reason::SharedMxNotAccepted,
+                format!("{gave_up}, which names the endpoint of {mx}, also after a restart"),
+            ));
+        }
+        match &name.dns {
+            DnsVerdict::Wrong(why) => {
+                return Step::Rest(Finding::new(
+                    Reason::VerificationFailed,
+                    format!("{gave_up}: {why}"),
+                ));
+            }
+            DnsVerdict::Unknown if name.stance == Stance::Open => {
+                let finding = &name.finding;
+                let reason = match finding.reason.progress() {
+                    Progress::Reconciling => Reason::Restarting,
+                    _ => Reason::VerificationFailed,
+                };
+                return Step::Rest(Finding::new(reason, format!("{gave_up}: {}", finding.message)));
+            }
+            DnsVerdict::Unknown => {
+                return Step::Rest(Finding::new(
+                    Reason::Restarting,
+                    format!("{gave_up}; asking DNS"),
+                ));
+            }
+            DnsVerdict::Right if !name.is_ready() => {
+                return Step::Rest(Finding::new(
+                    Reason::Restarting,
+                    format!("{gave_up}: {}", name.finding.message),
+                ));
+            }
+            DnsVerdict::Right => {}
+        }
+        self.restart(target, name, &status, stored, &gave_up)
+    }
+
+    fn restart(
+        &self,
+        target: &MailFromDomain,
+        name: &NamePlan,
+        status: &RegionStatus,
+        stored: Option<&RegionStatus>,
+        gave_up: &str,
+    ) -> Step {
+        let last_put = status.last_put_time.as_ref().map(|time| time.0);
+        let mended = self.world.memory.dns_wrong.contains(target.name())
+            || (last_put.is_some() && name.published_since() > last_put);
+        let from = last_put.or(status.since.as_ref().map(|t| t.0)).unwrap_or(self.world.now);
+        let due = after(from, restart_pause(status.restarts, self.world.settings));
+        let finding = Finding::new(
+            Reason::Restarting,
+            format!("{gave_up}; DNS is right, so the setup is started again"),
+        );
+        if self.world.now < due && !mended {
+            self.inquiry.wake_at(due);
+            return Step::Rest(finding);
+        }
+        // `since` is the later of the last put and the first sight of Failed,
+        // so where the two are equal the put changed nothing: clear first.
+        let put_did_nothing = status.restarts >= 1 && status.since == status.last_put_time;
+        let cleared = put_did_nothing && stored.is_some();
+        let mail_from = (!cleared).then_some(target);
+        let behavior = if cleared { BehaviorOnMxFailure::UseDefaultValue } else { self.careful() };
+        let put = Intent::put(mail_from, behavior, String::new());
+        Step::Put(Intent { finding, restart: !cleared, ..put })
+    }
+}

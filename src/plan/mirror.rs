@@ -1,0 +1,69 @@
+//! What status says of a region: SES's word as it was read.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::drift::whole_seconds;
+use super::inquiry::Reading;
+use super::scene::Scene;
+use super::window::deadline;
+use crate::api::{RegionStatus, Sending};
+use crate::mail::{BehaviorOnMxFailure, Identity, MailFrom, MailFromStatus, Region};
+
+impl Scene<'_> {
+    /// What status says of a region, with SES's word as it was read.
+    pub(super) fn mirrored(&self, region: &Region) -> RegionStatus {
+        let old = self.region_status(region).cloned().unwrap_or_else(|| new_status(region));
+        let Some(Reading::Known { sent, value }) = self.regions.get(region) else { return old };
+        let identity = value.as_ref();
+        let held = identity.and_then(|identity| identity.mail_from.as_ref());
+        let status = held.map_or(MailFromStatus::NotStarted, |held| held.status);
+        let first_sight = old.since.as_ref().filter(|_| old.mail_from_status == status);
+        let first_sight = first_sight.map_or(*sent, |time| time.0);
+        let last_put = old.last_put_time.as_ref().map_or(first_sight, |time| time.0);
+        let since = held.map(|_| whole_seconds(first_sight.max(last_put)));
+        let ends = since.and_then(|since| deadline(status, since, self.world.settings));
+        let tried = old.reject_tried_generation.filter(|tried| *tried == self.desired.generation);
+        RegionStatus {
+            mail_from_status: status,
+            behavior_on_mx_failure: held.map(|held| held.behavior),
+            sending: sending(identity, held),
+            since: since.map(Time),
+            deadline: ends.map(Time),
+            restarts: if status == MailFromStatus::Success { 0 } else { old.restarts },
+            reject_tried_generation: tried,
+            ..old
+        }
+    }
+}
+
+pub(super) fn new_status(region: &Region) -> RegionStatus {
+    RegionStatus {
+        name: region.to_string(),
+        account: None,
+        origin: None,
+        mail_from_domain: None,
+        mail_from_status: MailFromStatus::NotStarted,
+        behavior_on_mx_failure: None,
+        sending: Sending::Unknown,
+        since: None,
+        deadline: None,
+        last_put_time: None,
+        restarts: 0,
+        reject_tried_generation: None,
+        repair_times: Vec::new(),
+        message: String::new(),
+    }
+}
+
+/// What happens to a message sent now (SES developer guide, custom MAIL FROM).
+fn sending(identity: Option<&Identity>, held: Option<&MailFrom>) -> Sending {
+    match (identity, held) {
+        (None | Some(Identity { verified: false, .. }), _) => Sending::NotSending,
+        (Some(_), None) => Sending::DefaultMailFrom,
+        (Some(_), Some(held)) => match (held.status, held.behavior) {
+            (MailFromStatus::Success, _) => Sending::CustomMailFrom,
+            (_, BehaviorOnMxFailure::RejectMessage) => Sending::Rejected,
+            (_, BehaviorOnMxFailure::UseDefaultValue) => Sending::DefaultMailFrom,
+        },
+    }
+}

@@ -1,0 +1,113 @@
+//! What status says of the records at a name, and which of them were repaired.
+
+use super::records::{Conflict, Difference, Wanted};
+use super::scene::Scene;
+use super::survey::{self, Surveyed};
+use crate::api::{RecordState, RecordStatus};
+use crate::authority::Place;
+use crate::mail::{Change, Origin, RecordType};
+
+impl Scene<'_> {
+    /// The types whose values were right before and are not any more.
+    pub(super) fn repaired(
+        &self,
+        surveyed: &Surveyed<'_>,
+        wanted: &Wanted,
+        difference: &Difference,
+    ) -> Vec<RecordType> {
+        let marked = surveyed.mark.mine().is_some();
+        let drifted = |rtype: &RecordType, value: &str, ttl: u32, found: Option<u32>| {
+            let Some(stored) = self.record_status(&wanted.name, rtype.as_str()) else {
+                return false;
+            };
+            let was_right = stored.values.first().is_some_and(|first| first == value)
+                && matches!(stored.state, RecordState::Published | RecordState::Conflict);
+            let same_ttl = u32::try_from(stored.ttl_seconds).ok() == Some(ttl);
+            let ttl_moved = same_ttl && found.is_some_and(|found| found != ttl);
+            let changes = difference.changes.iter().any(|change| change_type(change) == rtype);
+            let lost_marker = *rtype == RecordType::Txt && !marked;
+            was_right && changes && (difference.moved.contains(rtype) || ttl_moved || lost_marker)
+        };
+        let mut repaired = Vec::new();
+        let mx = wanted.mx().to_value();
+        if drifted(&RecordType::Mx, &mx, wanted.ttl, surveyed.mx().map(|set| set.ttl)) {
+            repaired.push(RecordType::Mx);
+        }
+        let texts = surveyed.txt().map(survey::txt_texts).unwrap_or_default();
+        let spf = wanted.txt_values(&texts).swap_remove(0);
+        let ttl = surveyed.txt().map(|set| set.ttl).filter(|_| texts.len() <= 2);
+        if drifted(&RecordType::Txt, &spf, wanted.ttl, ttl) {
+            repaired.push(RecordType::Txt);
+        }
+        repaired
+    }
+
+    /// Counts what is about to be repaired. True where that would feed a war.
+    pub(super) fn count_repairs(
+        &self,
+        records: &mut [RecordStatus],
+        repaired: &[RecordType],
+        place: &Place,
+    ) -> bool {
+        let mut looping = false;
+        for record in records {
+            let counted = self.counted_repairs(&record.repair_times);
+            let is_repaired = repaired.iter().any(|rtype| rtype.as_str() == record.rtype);
+            record.repair_times = match is_repaired {
+                true if Self::is_loop(&counted) => {
+                    looping = true;
+                    record.state = RecordState::Conflict;
+                    counted
+                }
+                true => self.with_repair(&counted),
+                false => self.settled_repairs(counted, place),
+            };
+        }
+        looping
+    }
+
+    pub(super) fn record_statuses(
+        &self,
+        surveyed: &Surveyed<'_>,
+        wanted: &Wanted,
+        difference: &Difference,
+        conflicts: &[Conflict],
+    ) -> Vec<RecordStatus> {
+        let texts = surveyed.txt().map(survey::txt_texts).unwrap_or_default();
+        let mx = (RecordType::Mx, vec![wanted.mx().to_value()], wanted.marker.mx);
+        let txt = (RecordType::Txt, wanted.txt_values(&texts), wanted.marker.spf);
+        let status = |(rtype, values, origin): (RecordType, Vec<String>, Origin)| {
+            let stored = self.record_status(&wanted.name, rtype.as_str());
+            let seen = stored.is_some_and(|s| {
+                let kept = matches!(s.state, RecordState::Published | RecordState::Draining);
+                kept && s.values.first() == values.first()
+            });
+            let state = if conflicts.iter().any(|conflict| conflict.rtype == rtype) {
+                RecordState::Conflict
+            } else if seen && !difference.moved.contains(&rtype) {
+                RecordState::Published
+            } else {
+                RecordState::Planned
+            };
+            let unchanged = stored.filter(|s| s.state == state);
+            RecordStatus {
+                name: wanted.name.to_string(),
+                rtype: rtype.to_string(),
+                ttl_seconds: i32::try_from(wanted.ttl).unwrap_or(i32::MAX),
+                values,
+                zone: surveyed.zone.id.to_string(),
+                state,
+                origin: Some(origin),
+                since: unchanged.and_then(|s| s.since.clone()).or_else(|| Some(self.now())),
+                repair_times: stored.map(|s| s.repair_times.clone()).unwrap_or_default(),
+            }
+        };
+        [mx, txt].map(status).into()
+    }
+}
+
+pub(super) fn change_type(change: &Change) -> &RecordType {
+    match change {
+        Change::Create(set) | Change::Delete(set) => &set.rtype,
+    }
+}
