@@ -78,7 +78,8 @@ fn reasons() -> String {
     );
     for reason in Reason::ALL {
         let progress = match reason.progress() {
-            Progress::Done => "Ready",
+            Progress::Done if *reason == Reason::Succeeded => "Ready",
+            Progress::Done => "neither",
             Progress::Reconciling => "Reconciling",
             Progress::StalledAfterGrace => "Reconciling, Stalled after `--stall-grace`",
             Progress::Stalled => "Stalled",

@@ -1,0 +1,129 @@
+//! The other fields: what they take, keep and default to.
+
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, LABEL_63, fields_at_fault, object, with};
+
+#[tokio::test]
+async fn words_and_numbers_are_those_that_are_listed() {
+    let bench = Bench::new().await;
+    let words = [
+        ("behaviorOnMxFailure", "\"UseDefaultValue\", \"RejectMessage\""),
+        ("rollout", "\"WhenVerified\", \"Immediate\""),
+        ("deletionPolicy", "\"RetainDNS\", \"Delete\", \"Retain\""),
+    ];
+    for (field, allowed) in words {
+        let path = format!("spec.{field}");
+        let allowed = format!("supported values: {allowed}");
+        bench.refuses(json!({ field: "Sometimes" }), &path, &allowed).await;
+    }
+    let dns = [
+        (json!({ "provider": "External" }), "provider", "supported values: \"Route53\""),
+        (json!({ "wildcardPolicy": "No" }), "wildcardPolicy", "\"Refuse\", \"Override\""),
+        (json!({ "ttlSeconds": 59 }), "ttlSeconds", "greater than or equal to 60"),
+        (json!({ "ttlSeconds": 86_401 }), "ttlSeconds", "less than or equal to 86400"),
+        (json!({ "hostedZoneID": "" }), "hostedZoneID", "must be the id of a Route 53 hosted zone"),
+        (json!({ "hostedZoneID": "z123" }), "hostedZoneID", "upper-case letters and digits"),
+        (json!({ "hostedZoneID": "/hostedzone/Z1" }), "hostedZoneID", "without /hostedzone/"),
+    ];
+    for (changes, field, allowed) in dns {
+        bench.refuses(json!({ "dns": changes }), &format!("spec.dns.{field}"), allowed).await;
+    }
+    for missing in ["domain", "subdomain", "regions"] {
+        bench.refuses(json!({ missing: null }), &format!("spec.{missing}"), "Required value").await;
+    }
+}
+
+#[tokio::test]
+async fn what_works_later_is_refused_today() {
+    let bench = Bench::new().await;
+    for field in ["adoptionPolicy", "mode", "roleARN"] {
+        let asked = object("later", &with(&json!({ field: "x" }))).to_string();
+        let args = ["create", "--namespace", &bench.namespace, "-f", "-"];
+        let said = bench.plane.kubectl_with_input(args, &asked).await.unwrap_err().to_string();
+        assert!(said.contains(&format!("unknown field \"spec.{field}\"")), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_change_says_how_to_get_it_changed() {
+    let bench = Bench::new().await;
+    let cure = "delete this object with deletionPolicy Retain and create it anew under the same \
+                namespace and name";
+    let refuses = async |patch: Value, field: &str| {
+        let status = bench.merge("fixed", &patch).await.expect_err("accepted");
+        assert_eq!(fields_at_fault(&status), [field], "{patch}: {status:?}");
+        assert!(status.message.contains("immutable"), "{}", status.message);
+        assert!(status.message.contains(cure), "{}", status.message);
+    };
+    bench.create("fixed", &with(&json!({}))).await.unwrap();
+    refuses(json!({ "domain": "example.org" }), "spec.domain").await;
+    bench.merge("fixed", &json!({ "dns": { "hostedZoneID": "Z1" } })).await.expect("set later");
+    for patch in [
+        json!({ "dns": { "hostedZoneID": "Z2" } }),
+        json!({ "dns": { "hostedZoneID": null } }),
+        json!({ "dns": null }),
+    ] {
+        refuses(patch, "spec.dns.hostedZoneID").await;
+    }
+    let free = json!({
+        "subdomain": "mail",
+        "regions": [{ "name": "eu-west-1", "subdomain": "eu" }, { "name": "eu-west-3" }],
+        "mxRegion": "eu-west-3",
+        "behaviorOnMxFailure": "RejectMessage",
+        "rollout": "Immediate",
+        "deletionPolicy": "Delete",
+        "dns": { "ttlSeconds": 60, "wildcardPolicy": "Override" },
+    });
+    bench.merge("fixed", &free).await.expect("everything else may change");
+}
+
+#[tokio::test]
+async fn what_is_meant_to_work_is_accepted() {
+    let bench = Bench::new().await;
+    let many: Vec<_> =
+        (1..=32).map(|number| json!({ "name": format!("us-east-{number}") })).collect();
+    let accepted = [
+        json!({}),
+        json!({ "domain": "xn--bcher-kva.example", "subdomain": "a.b.c" }),
+        json!({ "domain": "3.example", "subdomain": "0" }),
+        json!({ "domain": format!("{LABEL_63}.example"), "subdomain": LABEL_63 }),
+        json!({ "subdomain": "example" }),
+        json!({ "subdomain": "notexample.com" }),
+        json!({ "subdomain": "example.com.mail" }),
+        json!({ "regions": [{ "name": "us-gov-east-1" }, { "name": "us-gov-west-1" }] }),
+        json!({ "regions": [{ "name": "eusc-de-east-1" }] }),
+        json!({ "regions": [{ "name": "ap-southeast-5" }, { "name": "il-central-1" }] }),
+        json!({ "regions": [
+            { "name": "us-east-1", "subdomain": "a" },
+            { "name": "us-west-2", "subdomain": "b" },
+        ]}),
+        json!({ "regions": many }),
+        json!({ "dns": { "hostedZoneID": "Z0123456789ABCDEFGHIJ", "ttlSeconds": 86_400 } }),
+    ];
+    for (number, changes) in accepted.into_iter().enumerate() {
+        let answer = bench.create(&format!("accepted-{number}"), &with(&changes)).await;
+        assert!(answer.is_ok(), "{changes}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn defaults_are_filled_in_also_for_an_explicit_null() {
+    let bench = Bench::new().await;
+    let nulls = json!({
+        "behaviorOnMxFailure": null, "rollout": null, "deletionPolicy": null,
+        "dns": { "provider": null, "ttlSeconds": null, "wildcardPolicy": null },
+    });
+    for (name, changes) in
+        [("absent", json!({})), ("null", nulls), ("no-dns", json!({ "dns": null }))]
+    {
+        let created = bench.create(name, &with(&changes)).await.unwrap();
+        let expected = with(&json!({
+            "behaviorOnMxFailure": "UseDefaultValue",
+            "rollout": "WhenVerified",
+            "deletionPolicy": "RetainDNS",
+            "dns": { "provider": "Route53", "ttlSeconds": 300, "wildcardPolicy": "Refuse" },
+        }));
+        assert_eq!(created.data["spec"], expected, "{name}");
+    }
+}
