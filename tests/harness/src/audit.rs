@@ -58,11 +58,7 @@ impl Request {
             (resource, "") => resource.to_owned(),
             (resource, subresource) => format!("{resource}/{subresource}"),
         };
-        Some(Permission {
-            group: self.group.clone(),
-            resource,
-            verb: self.verb.clone(),
-        })
+        Some(Permission { group: self.group.clone(), resource, verb: self.verb.clone() })
     }
 }
 

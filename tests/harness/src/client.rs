@@ -29,11 +29,7 @@ impl ControlPlane {
             .status
             .and_then(|status| status.token)
             .ok_or_else(|| Error::Malformed(format!("{what} came back empty")))?;
-        Ok(Access {
-            token,
-            namespace: namespace.to_owned(),
-            ..self.admin().clone()
-        })
+        Ok(Access { token, namespace: namespace.to_owned(), ..self.admin().clone() })
     }
 
     /// A new client for that ServiceAccount.

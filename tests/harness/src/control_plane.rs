@@ -147,12 +147,7 @@ impl ControlPlane {
 }
 
 fn start_etcd(binaries: &Binaries, data: &DataDir, address: SocketAddr) -> Result<Process> {
-    Process::start(
-        "etcd",
-        binaries.etcd.as_os_str(),
-        flags::etcd(data, address),
-        path_only(),
-    )
+    Process::start("etcd", binaries.etcd.as_os_str(), flags::etcd(data, address), path_only())
 }
 
 async fn wait_for_etcd(etcd: &Process, address: SocketAddr) -> Result<()> {

@@ -72,20 +72,13 @@ impl Drop for DataDir {
 /// The workspace's folder.
 pub(crate) fn workspace_dir() -> PathBuf {
     // This crate lies two folders below it.
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .unwrap_or(Path::new("."))
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned()
 }
 
 /// Cargo's target folder: `CARGO_TARGET_DIR`, else `target` of the workspace.
 pub(crate) fn target_dir() -> PathBuf {
     let named = std::env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty());
-    named.map_or_else(
-        || workspace_dir().join("target"),
-        |dir| workspace_dir().join(dir),
-    )
+    named.map_or_else(|| workspace_dir().join("target"), |dir| workspace_dir().join(dir))
 }
 
 /// Where audit logs are kept after their control plane is gone.

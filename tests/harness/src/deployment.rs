@@ -39,9 +39,7 @@ impl Deployment {
 
     /// Reads the one Deployment among rendered objects, of whatever kinds.
     pub fn find(objects: &[Value]) -> Result<Self> {
-        let mut found = objects
-            .iter()
-            .filter(|object| object["kind"] == "Deployment");
+        let mut found = objects.iter().filter(|object| object["kind"] == "Deployment");
         match (found.next(), found.next()) {
             (Some(deployment), None) => Self::read(deployment),
             (None, _) => Err(malformed("no Deployment among the objects")),
@@ -52,11 +50,8 @@ impl Deployment {
     fn read(deployment: &Value) -> Result<Self> {
         let rendered: Rendered = serde_json::from_value(deployment.clone())
             .map_err(|error| malformed(&format!("the Deployment: {error}")))?;
-        let pod = rendered
-            .spec
-            .template
-            .spec
-            .ok_or_else(|| malformed("the Deployment has no pod"))?;
+        let pod =
+            rendered.spec.template.spec.ok_or_else(|| malformed("the Deployment has no pod"))?;
         let [container] = <[Container; 1]>::try_from(pod.containers)
             .map_err(|_| malformed("the Deployment has not exactly one container"))?;
         if container.env_from.is_some_and(|from| !from.is_empty()) {
@@ -64,13 +59,8 @@ impl Deployment {
         }
         Ok(Self {
             name: rendered.metadata.name.unwrap_or_default(),
-            namespace: rendered
-                .metadata
-                .namespace
-                .unwrap_or_else(|| "default".to_owned()),
-            service_account: pod
-                .service_account_name
-                .unwrap_or_else(|| "default".to_owned()),
+            namespace: rendered.metadata.namespace.unwrap_or_else(|| "default".to_owned()),
+            service_account: pod.service_account_name.unwrap_or_else(|| "default".to_owned()),
             command: container
                 .command
                 .filter(|command| !command.is_empty())
@@ -114,17 +104,12 @@ impl Deployment {
             };
         }
         let secret = source.secret_key_ref.as_ref().and_then(|key| key.optional);
-        let config = source
-            .config_map_key_ref
-            .as_ref()
-            .and_then(|key| key.optional);
+        let config = source.config_map_key_ref.as_ref().and_then(|key| key.optional);
         if secret.or(config) == Some(true) {
             return Ok(None);
         }
         let name = &variable.name;
-        Err(malformed(&format!(
-            "{name} cannot be resolved without a cluster"
-        )))
+        Err(malformed(&format!("{name} cannot be resolved without a cluster")))
     }
 }
 

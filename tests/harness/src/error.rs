@@ -76,9 +76,6 @@ impl Error {
     /// An error of the API server with what was asked.
     pub(crate) fn kube(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let what = what.into();
-        move |source| Self::Kube {
-            what,
-            source: Box::new(source),
-        }
+        move |source| Self::Kube { what, source: Box::new(source) }
     }
 }

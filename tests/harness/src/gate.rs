@@ -86,27 +86,18 @@ struct Shared {
 impl ApiGate {
     /// Starts one in front of `plane`.
     pub async fn start(plane: &ControlPlane) -> Result<Self> {
-        let shared = Arc::new(Shared {
-            server: anonymous_client(plane.admin())?,
-            stops: Mutex::default(),
-        });
-        let listener = TcpListener::bind((own_loopback(), 0))
-            .await
-            .map_err(Error::io("bind a gate"))?;
+        let shared =
+            Arc::new(Shared { server: anonymous_client(plane.admin())?, stops: Mutex::default() });
+        let listener =
+            TcpListener::bind((own_loopback(), 0)).await.map_err(Error::io("bind a gate"))?;
         let address = listener.local_addr().map_err(Error::io("bind a gate"))?;
-        let router = axum::Router::new()
-            .fallback(carry)
-            .with_state(Arc::clone(&shared));
+        let router = axum::Router::new().fallback(carry).with_state(Arc::clone(&shared));
         let serving = tokio::spawn(async move {
             // It serves until it is dropped and has nobody to tell of an error.
             let _ = axum::serve(listener, router).await;
         });
         let url = format!("http://{address}");
-        Ok(Self {
-            url,
-            shared,
-            serving,
-        })
+        Ok(Self { url, shared, serving })
     }
 
     /// Its URL, for [`crate::Launch::through`].
@@ -123,16 +114,8 @@ impl ApiGate {
     ) -> Hit {
         let (reached, is_reached) = oneshot::channel();
         let (pass, may_pass) = oneshot::channel();
-        self.shared.lock().push(Stop {
-            side,
-            chosen: Box::new(chosen),
-            reached,
-            pass: may_pass,
-        });
-        Hit {
-            reached: is_reached,
-            pass,
-        }
+        self.shared.lock().push(Stop { side, chosen: Box::new(chosen), reached, pass: may_pass });
+        Hit { reached: is_reached, pass }
     }
 }
 

@@ -46,10 +46,7 @@ impl ControlPlane {
             // One that fails before it has read all says itself why.
             drop(written);
         }
-        let output = child
-            .wait_with_output()
-            .await
-            .map_err(Error::io(command.as_str()))?;
+        let output = child.wait_with_output().await.map_err(Error::io(command.as_str()))?;
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         } else {
@@ -65,22 +62,18 @@ impl ControlPlane {
     /// A folder of a relative path is looked for in the workspace.
     pub async fn apply_kustomize(&self, dir: impl AsRef<Path>) -> Result<String> {
         let dir = in_workspace(dir.as_ref());
-        self.kubectl(["apply".as_ref(), "-k".as_ref(), dir.as_os_str()])
-            .await
+        self.kubectl(["apply".as_ref(), "-k".as_ref(), dir.as_os_str()]).await
     }
 
     /// `kubectl apply -f -` with YAML or JSON.
     pub async fn apply(&self, manifests: &str) -> Result<String> {
-        self.kubectl_with_input(["apply", "-f", "-"], manifests)
-            .await
+        self.kubectl_with_input(["apply", "-f", "-"], manifests).await
     }
 
     /// The objects that `kubectl kustomize` renders.
     pub async fn kustomize(&self, dir: impl AsRef<Path>) -> Result<Vec<Value>> {
         let dir = in_workspace(dir.as_ref());
-        let rendered = self
-            .kubectl([OsStr::new("kustomize"), dir.as_os_str()])
-            .await?;
+        let rendered = self.kubectl([OsStr::new("kustomize"), dir.as_os_str()]).await?;
         parse_documents(&rendered)
     }
 }

@@ -63,8 +63,7 @@ impl Launch {
     /// Recursive questions go to `resolver`, and name servers answer on `port`.
     #[must_use]
     pub fn dns(self, resolver: SocketAddr, port: u16) -> Self {
-        self.flag("--dns-resolver", &resolver.to_string())
-            .flag("--dns-port", &port.to_string())
+        self.flag("--dns-resolver", &resolver.to_string()).flag("--dns-port", &port.to_string())
     }
 
     /// Sees the objects of `namespace` only. May be said more than once.
@@ -104,11 +103,7 @@ impl Launch {
     }
 
     fn push(&mut self, name: &str, value: &str, replaces: bool) {
-        self.flags.push(Flag {
-            name: name.to_owned(),
-            value: value.to_owned(),
-            replaces,
-        });
+        self.flags.push(Flag { name: name.to_owned(), value: value.to_owned(), replaces });
     }
 
     /// The Deployment that it stands for.
@@ -144,19 +139,14 @@ impl Launch {
         let mut resolved = self.deployment.resolve(&pod)?;
         let kubeconfig = plane.data_dir().join(format!("{pod}.kubeconfig"));
         resolved.env.extend(self.env.clone());
-        resolved
-            .env
-            .insert("KUBECONFIG".to_owned(), kubeconfig.display().to_string());
-        resolved
-            .env
-            .insert("RUST_BACKTRACE".to_owned(), "1".to_owned());
+        resolved.env.insert("KUBECONFIG".to_owned(), kubeconfig.display().to_string());
+        resolved.env.insert("RUST_BACKTRACE".to_owned(), "1".to_owned());
         refuse_real_aws(&resolved.env)?;
         refuse_missing(&self.binary)?;
 
         let deployment = &self.deployment;
-        let mut access = plane
-            .service_account(&deployment.namespace, &deployment.service_account)
-            .await?;
+        let mut access =
+            plane.service_account(&deployment.namespace, &deployment.service_account).await?;
         if let Some(server) = &self.server {
             access = access.through(server);
         }
@@ -195,8 +185,7 @@ fn remove(args: &mut Vec<String>, name: &str) {
 }
 
 fn is_flag(arg: &str, name: &str) -> bool {
-    arg.strip_prefix(name)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    arg.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
 }
 
 fn refuse_real_aws(env: &BTreeMap<String, String>) -> Result<()> {
@@ -275,9 +264,7 @@ spec:
             missing.remove(name);
             let said = refuse_real_aws(&missing).unwrap_err().to_string();
             assert!(said.contains(name), "{said}");
-            let real = fake
-                .clone()
-                .env(name, "https://email.us-east-1.amazonaws.com");
+            let real = fake.clone().env(name, "https://email.us-east-1.amazonaws.com");
             assert!(refuse_real_aws(&real.env).is_err());
         }
     }

@@ -69,10 +69,7 @@ impl Operator {
 impl Drop for Operator {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            #[expect(
-                clippy::print_stderr,
-                reason = "the test runner shows it with the failure"
-            )]
+            #[expect(clippy::print_stderr, reason = "the test runner shows it with the failure")]
             {
                 eprintln!(
                     "--- {} wrote:\n{}\n---",

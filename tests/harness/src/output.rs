@@ -40,10 +40,7 @@ pub struct Output {
 
 impl Output {
     pub(crate) fn new() -> Self {
-        Self {
-            lines: Arc::default(),
-            count: watch::Sender::new(0),
-        }
+        Self { lines: Arc::default(), count: watch::Sender::new(0) }
     }
 
     pub(crate) fn push(&self, stream: Stream, text: String) {
@@ -116,18 +113,10 @@ impl Output {
     }
 
     fn find(&self, from: usize, needle: &str) -> Option<Line> {
-        self.lock()
-            .iter()
-            .skip(from)
-            .find(|line| line.text.contains(needle))
-            .cloned()
+        self.lock().iter().skip(from).find(|line| line.text.contains(needle)).cloned()
     }
 }
 
 fn join(lines: &[Line]) -> String {
-    lines
-        .iter()
-        .map(|line| line.text.as_str())
-        .collect::<Vec<_>>()
-        .join("\n")
+    lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
 }

@@ -71,9 +71,7 @@ impl Process {
         let mut first = String::new();
         if let Some(stdout) = child.stdout.take() {
             let mut stdout = BufReader::new(stdout);
-            stdout
-                .read_line(&mut first)
-                .map_err(Error::io(format!("read the pid of {name}")))?;
+            stdout.read_line(&mut first).map_err(Error::io(format!("read the pid of {name}")))?;
             collect(stdout, Stream::Out, output.clone());
         }
         let pid = first
@@ -83,12 +81,7 @@ impl Process {
             .and_then(Pid::from_raw)
             .ok_or_else(|| Error::Malformed(format!("{name} has no pid but {first:?}")))?;
         let wrapper = Wrapper { child, ended: None };
-        Ok(Self {
-            name: name.to_owned(),
-            pid,
-            output,
-            wrapper: Mutex::new(wrapper),
-        })
+        Ok(Self { name: name.to_owned(), pid, output, wrapper: Mutex::new(wrapper) })
     }
 
     /// What errors call it.
@@ -115,11 +108,9 @@ impl Process {
     pub fn check_running(&self) -> Result<()> {
         match self.exit_code() {
             None => Ok(()),
-            Some(code) => Err(Error::Died {
-                process: self.name.clone(),
-                code,
-                tail: self.output.tail(TAIL),
-            }),
+            Some(code) => {
+                Err(Error::Died { process: self.name.clone(), code, tail: self.output.tail(TAIL) })
+            }
         }
     }
 
@@ -127,8 +118,7 @@ impl Process {
     pub async fn wait(&self, limit: Duration) -> Result<i32> {
         let what = format!("the end of {}", self.name);
         let code = wait_until(what, limit, async || {
-            self.exit_code()
-                .ok_or_else(|| format!("running, and wrote:\n{}", self.output.tail(10)))
+            self.exit_code().ok_or_else(|| format!("running, and wrote:\n{}", self.output.tail(10)))
         })
         .await?;
         Ok(code)
@@ -215,9 +205,7 @@ impl Wrapper {
 /// A shell's reading of an exit status.
 fn exit_code(status: std::process::ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
-    status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
 /// Reads lines on a thread of its own, which ends with the stream: tests that
@@ -238,7 +226,6 @@ pub fn is_running(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         // The state follows the name, which stands in brackets and may hold any.
         .is_ok_and(|stat| {
-            stat.rsplit_once(')')
-                .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+            stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
         })
 }

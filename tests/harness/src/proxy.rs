@@ -33,17 +33,12 @@ impl ApiProxy {
     /// Starts one in front of any server.
     pub async fn in_front_of(server: SocketAddr) -> Result<Self> {
         // The API server's certificate is good for the same address.
-        let listener = TcpListener::bind((own_loopback(), 0))
-            .await
-            .map_err(Error::io("bind a proxy"))?;
+        let listener =
+            TcpListener::bind((own_loopback(), 0)).await.map_err(Error::io("bind a proxy"))?;
         let address = listener.local_addr().map_err(Error::io("bind a proxy"))?;
         let mode = watch::Sender::new(Mode::Open);
         let accepting = tokio::spawn(accept(listener, server, mode.subscribe()));
-        Ok(Self {
-            address,
-            mode,
-            accepting,
-        })
+        Ok(Self { address, mode, accepting })
     }
 
     /// Where it listens.
@@ -102,10 +97,7 @@ async fn carry(client: TcpStream, server: SocketAddr, mut mode: watch::Receiver<
         };
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
-        tokio::join!(
-            pump(from_client, to_server, there),
-            pump(from_server, to_client, back)
-        );
+        tokio::join!(pump(from_client, to_server, there), pump(from_server, to_client, back));
     };
     tokio::select! {
         // Looked at first, so that a connection to a cut proxy is not even tried.

@@ -48,11 +48,7 @@ pub async fn wait_until<T>(
             Err(_) => {}
         }
         if Instant::now() + PAUSE >= deadline {
-            return Err(TimedOut {
-                what: what.into(),
-                limit,
-                last_seen,
-            });
+            return Err(TimedOut { what: what.into(), limit, last_seen });
         }
         sleep(PAUSE).await;
     }

@@ -58,12 +58,7 @@ async fn crds_are_applied_established_and_validated() {
     let plane = ControlPlane::shared().await.unwrap();
     plane.apply(CRD).await.unwrap();
     plane
-        .kubectl([
-            "wait",
-            "--for=condition=Established",
-            "--timeout=60s",
-            "crd/knots.harness.test",
-        ])
+        .kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd/knots.harness.test"])
         .await
         .unwrap();
     let namespace = plane.namespace("knots").await.unwrap();
@@ -76,10 +71,7 @@ async fn crds_are_applied_established_and_validated() {
     plane.apply(&knot(1)).await.unwrap();
     let refused = plane.apply(&knot(0)).await.unwrap_err().to_string();
     assert!(refused.contains("a knot turns at least once"), "{refused}");
-    let listed = plane
-        .kubectl(["get", "kn", "-n", &namespace, "-o", "name"])
-        .await
-        .unwrap();
+    let listed = plane.kubectl(["get", "kn", "-n", &namespace, "-o", "name"]).await.unwrap();
     assert_eq!(listed.trim(), "knot.harness.test/bowline");
 }
 
@@ -90,14 +82,8 @@ async fn a_service_account_may_do_what_rbac_says_and_the_audit_log_tells() {
     let accounts: Api<ServiceAccount> = Api::namespaced(plane.client().await.unwrap(), &namespace);
     let mut robot = ServiceAccount::default();
     robot.metadata.name = Some("robot".to_owned());
-    accounts
-        .create(&PostParams::default(), &robot)
-        .await
-        .unwrap();
-    plane
-        .apply(&READER.replace("NAMESPACE", &namespace))
-        .await
-        .unwrap();
+    accounts.create(&PostParams::default(), &robot).await.unwrap();
+    plane.apply(&READER.replace("NAMESPACE", &namespace)).await.unwrap();
 
     let client = plane.client_as(&namespace, "robot").await.unwrap();
     let maps: Api<ConfigMap> = Api::namespaced(client, &namespace);
@@ -108,9 +94,7 @@ async fn a_service_account_may_do_what_rbac_says_and_the_audit_log_tells() {
     })
     .await
     .unwrap();
-    let created = maps
-        .create(&PostParams::default(), &ConfigMap::default())
-        .await;
+    let created = maps.create(&PostParams::default(), &ConfigMap::default()).await;
     let Err(kube::Error::Api(refused)) = created else {
         panic!("the API server did not answer");
     };
@@ -123,10 +107,7 @@ async fn a_service_account_may_do_what_rbac_says_and_the_audit_log_tells() {
         resource: "configmaps".to_owned(),
         verb: verb.to_owned(),
     };
-    assert_eq!(
-        permissions,
-        [permission("create"), permission("list")].into()
-    );
+    assert_eq!(permissions, [permission("create"), permission("list")].into());
     let requests = plane.requests_of(&user).unwrap();
     assert_eq!(requests.last().map(|request| request.code), Some(403));
 }
@@ -143,8 +124,7 @@ async fn a_dropped_control_plane_leaves_only_its_audit_log() {
     assert!(!folder.exists(), "{} is there", folder.display());
     let kept = audit::kept_requests().unwrap();
     assert!(
-        kept.iter()
-            .any(|request| request.verb == "create" && request.name == namespace),
+        kept.iter().any(|request| request.verb == "create" && request.name == namespace),
         "no trace of namespace {namespace} among {} requests",
         kept.len()
     );
@@ -158,9 +138,7 @@ async fn a_killed_process_takes_its_control_plane_with_it() {
         .spawn()
         .unwrap();
     let mut kubeconfig = String::new();
-    BufReader::new(parent.stdout.take().unwrap())
-        .read_line(&mut kubeconfig)
-        .unwrap();
+    BufReader::new(parent.stdout.take().unwrap()).read_line(&mut kubeconfig).unwrap();
     let kubeconfig = PathBuf::from(kubeconfig.trim());
     let folder = kubeconfig.parent().unwrap();
     let servers = processes_naming(folder);

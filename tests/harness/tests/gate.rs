@@ -24,11 +24,7 @@ async fn a_request_is_stopped_before_or_after_it_counts_and_can_be_lost() {
     let client = plane.admin().clone().through(gate.url()).client().await;
     let through: Api<ConfigMap> = Api::namespaced(client.unwrap(), &namespace);
     let direct: Api<ConfigMap> = Api::namespaced(plane.client().await.unwrap(), &namespace);
-    let create = async |name: &str| {
-        through
-            .create(&PostParams::default(), &config_map(name))
-            .await
-    };
+    let create = async |name: &str| through.create(&PostParams::default(), &config_map(name)).await;
     create("plain").await.expect("nothing is stopped unasked");
 
     for side in [Side::Before, Side::After] {

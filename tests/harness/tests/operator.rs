@@ -48,11 +48,7 @@ async fn it_has_the_deployments_environment_a_token_and_nothing_of_ours() {
     let namespace = launch.deployment().namespace.clone();
     let operator = launch.env("EXTRA", "1").start(plane).await.unwrap();
     assert_eq!(operator.process().wait(LIMIT).await.unwrap(), 0);
-    operator
-        .output()
-        .wait_for_line("done", LIMIT)
-        .await
-        .unwrap();
+    operator.output().wait_for_line("done", LIMIT).await.unwrap();
 
     let said = operator.output().tail(usize::MAX);
     let listen = format!("args: --listen={}", operator.address());
@@ -63,21 +59,13 @@ async fn it_has_the_deployments_environment_a_token_and_nothing_of_ours() {
         "AWS_EC2_METADATA_DISABLED=true".to_owned(),
         listen,
     ] {
-        assert!(
-            said.lines().any(|line| line == expected),
-            "{expected} in\n{said}"
-        );
+        assert!(said.lines().any(|line| line == expected), "{expected} in\n{said}");
     }
     assert!(!said.contains("CARGO"), "our environment leaks:\n{said}");
 
-    let kubeconfig = said
-        .lines()
-        .find_map(|line| line.strip_prefix("KUBECONFIG="))
-        .unwrap();
-    let user = plane
-        .kubectl(["auth", "whoami", "-o", "json", "--kubeconfig", kubeconfig])
-        .await
-        .unwrap();
+    let kubeconfig = said.lines().find_map(|line| line.strip_prefix("KUBECONFIG=")).unwrap();
+    let user =
+        plane.kubectl(["auth", "whoami", "-o", "json", "--kubeconfig", kubeconfig]).await.unwrap();
     let expected = format!("system:serviceaccount:{namespace}:robot");
     assert!(user.contains(&expected), "{user}");
 }

@@ -7,10 +7,7 @@ use harness::{ControlPlane, Error};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let io = |source| Error::Io {
-        what: "say where the kubeconfig is".to_owned(),
-        source,
-    };
+    let io = |source| Error::Io { what: "say where the kubeconfig is".to_owned(), source };
     let plane = ControlPlane::start().await?;
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{}", plane.kubeconfig().display()).map_err(io)?;
