@@ -13,6 +13,10 @@ GO ?= go
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 CONTROL_PLANE_BIN ?= $(CURDIR)/target/control-plane
 HELM_BIN ?= $(CURDIR)/target/helm
+# Tools are built from within their modules' folders.
+override CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
+override CONTROL_PLANE_BIN := $(abspath $(CONTROL_PLANE_BIN))
+override HELM_BIN := $(abspath $(HELM_BIN))
 export CARGO_TARGET_DIR CONTROL_PLANE_BIN HELM_BIN
 
 KUBERNETES_VERSION := v1.37.2
