@@ -13,7 +13,11 @@ GO ?= go
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 CONTROL_PLANE_BIN ?= $(CURDIR)/target/control-plane
 HELM_BIN ?= $(CURDIR)/target/helm
-export CARGO_TARGET_DIR CONTROL_PLANE_BIN HELM_BIN KEEP
+# Tools are built from within their modules' folders.
+override CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
+override CONTROL_PLANE_BIN := $(abspath $(CONTROL_PLANE_BIN))
+override HELM_BIN := $(abspath $(HELM_BIN))
+export CARGO_TARGET_DIR CONTROL_PLANE_BIN HELM_BIN
 
 KUBERNETES_VERSION := v1.37.2
 HELM_VERSION := v4.3.1
@@ -68,7 +72,7 @@ helm:
 .PHONY: demo
 demo: control-plane
 	$(CARGO) build --release --workspace --bins
-	"$(CARGO_TARGET_DIR)/release/demo" "$(CARGO_TARGET_DIR)/release/ses-mailfrom"
+	"$(CARGO_TARGET_DIR)/release/demo" $(if $(KEEP),--keep) "$(CARGO_TARGET_DIR)/release/ses-mailfrom"
 
 # The audit logs that the end-to-end tests leave are read as one suite's.
 .PHONY: test
@@ -84,9 +88,7 @@ lint:
 
 .PHONY: generate
 generate:
-	mkdir -p crds
-	$(CARGO) run --quiet --bin ses-mailfrom -- crd > crds/.new
-	mv crds/.new crds/mailfrom.dev.yaml
+	SES_MAILFROM_GENERATE=1 $(CARGO) test --test generated
 
 .PHONY: bench-life
 bench-life: control-plane

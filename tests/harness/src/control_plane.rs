@@ -141,7 +141,8 @@ impl ControlPlane {
         &self.etcd
     }
 
-    pub(crate) fn kubectl_path(&self) -> &Path {
+    /// The `kubectl` that [`ControlPlane::kubectl`] runs.
+    pub fn kubectl_path(&self) -> &Path {
         &self.kubectl
     }
 }

@@ -76,7 +76,7 @@ pub(crate) fn workspace_dir() -> PathBuf {
 }
 
 /// Cargo's target folder: `CARGO_TARGET_DIR`, else `target` of the workspace.
-pub(crate) fn target_dir() -> PathBuf {
+pub fn target_dir() -> PathBuf {
     let named = std::env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty());
     named.map_or_else(|| workspace_dir().join("target"), |dir| workspace_dir().join(dir))
 }

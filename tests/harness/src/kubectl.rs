@@ -65,6 +65,14 @@ impl ControlPlane {
         self.kubectl(["apply".as_ref(), "-k".as_ref(), dir.as_os_str()]).await
     }
 
+    /// `kubectl apply -f`: every manifest in a folder, into `namespace` where they
+    /// name none.
+    pub async fn apply_folder(&self, dir: impl AsRef<Path>, namespace: &str) -> Result<String> {
+        let dir = in_workspace(dir.as_ref());
+        let args = ["apply", "-n", namespace, "-f"].map(OsStr::new);
+        self.kubectl(args.into_iter().chain([dir.as_os_str()])).await
+    }
+
     /// `kubectl apply -f -` with YAML or JSON.
     pub async fn apply(&self, manifests: &str) -> Result<String> {
         self.kubectl_with_input(["apply", "-f", "-"], manifests).await

@@ -46,13 +46,14 @@ impl Launch {
         }
     }
 
-    /// AWS is at `endpoint`, a loopback URL, with keys that open nothing.
+    /// AWS is at `endpoint`, a loopback URL; the keys are those of the simulator's
+    /// first account.
     #[must_use]
     pub fn aws(mut self, endpoint: &str) -> Self {
         for name in ENDPOINTS {
             self = self.env(name, endpoint);
         }
-        self.env("AWS_ACCESS_KEY_ID", "AKIATEST")
+        self.env("AWS_ACCESS_KEY_ID", aws_simulator::ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_REGION", "us-east-1")
             .env("AWS_EC2_METADATA_DISABLED", "true")

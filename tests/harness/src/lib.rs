@@ -28,9 +28,11 @@ mod ports;
 mod process;
 mod proxy;
 mod wait;
+mod watched;
 
 pub use access::Access;
 pub use control_plane::ControlPlane;
+pub use data_dir::target_dir;
 pub use deployment::Deployment;
 pub use error::Error;
 pub use gate::{ApiGate, ApiRequest, Hit, Side};
@@ -42,6 +44,7 @@ pub use ports::{loopback_address, own_loopback};
 pub use process::{Process, is_running};
 pub use proxy::ApiProxy;
 pub use wait::{TimedOut, wait_until};
+pub use watched::{Objects, Version, Watched, condition};
 
 /// What the harness's functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
