@@ -5,6 +5,8 @@ pub mod api;
 pub mod authority;
 pub mod aws;
 pub mod clock;
+pub mod controller;
 pub mod dns;
 pub mod mail;
 pub mod plan;
+pub mod telemetry;

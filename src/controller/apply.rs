@@ -1,0 +1,221 @@
+//! Runs the effects of a plan, one at a time and in order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tracing::info;
+
+use super::objects::{ObjectError, Objects};
+use super::outside::Outside;
+use super::reconcile::Reconciler;
+use crate::api::{SesMailFrom, SesMailFromStatus};
+use crate::authority::{Grant, Place};
+use crate::mail::{BehaviorOnMxFailure, ChangeBatch, MailFromDomain, Region};
+use crate::plan::{Effect, Fault, WriteFault};
+use crate::telemetry::Drift;
+
+/// How far the effects of a plan came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reach {
+    /// All were done.
+    All,
+    /// The next has no permit yet.
+    Blocked {
+        /// Whether anything was done before.
+        advanced: bool,
+    },
+    /// One failed; the memory says which and why.
+    Failed,
+}
+
+/// An effect, and the permit that it needs once there is one.
+enum Step<X: Outside> {
+    AddFinalizer,
+    RemoveFinalizer,
+    WriteStatus(Box<SesMailFromStatus>),
+    Change(ChangeStep<X>),
+    Put(PutStep<X>),
+}
+
+struct ChangeStep<X: Outside> {
+    permit: Option<X::ChangePermit>,
+    grant: Grant,
+    batch: ChangeBatch,
+    repair: bool,
+}
+
+struct PutStep<X: Outside> {
+    permit: Option<X::PutPermit>,
+    grant: Grant,
+    region: Region,
+    mail_from: Option<MailFromDomain>,
+    behavior: BehaviorOnMxFailure,
+    repair: bool,
+}
+
+impl<X: Outside> From<Effect> for Step<X> {
+    fn from(effect: Effect) -> Self {
+        match effect {
+            Effect::AddFinalizer => Self::AddFinalizer,
+            Effect::RemoveFinalizer => Self::RemoveFinalizer,
+            Effect::WriteStatus(status) => Self::WriteStatus(status),
+            Effect::ChangeRecords { grant, batch, repair } => {
+                Self::Change(ChangeStep { permit: None, grant, batch, repair })
+            }
+            Effect::PutMailFrom { grant, region, mail_from, behavior, repair } => {
+                Self::Put(PutStep { permit: None, grant, region, mail_from, behavior, repair })
+            }
+        }
+    }
+}
+
+impl<O: Objects, X: Outside> Reconciler<O, X> {
+    /// Runs effects until all are done or one is not. Each write to the object
+    /// rests on the reply to the one before.
+    pub(super) async fn apply(
+        &self,
+        object: &Arc<SesMailFrom>,
+        effects: Vec<Effect>,
+    ) -> Result<Reach, ObjectError> {
+        let mut object = Arc::clone(object);
+        let mut steps: VecDeque<Step<X>> = effects.into_iter().map(Step::from).collect();
+        let mut advanced = false;
+        while let Some(step) = steps.pop_front() {
+            let done = match step {
+                Step::AddFinalizer => {
+                    object = self.took(self.objects.add_finalizer(&object).await?);
+                    info!("Added the finalizer");
+                    true
+                }
+                Step::RemoveFinalizer => {
+                    object = self.took(self.objects.remove_finalizer(&object).await?);
+                    info!("Removed the finalizer");
+                    true
+                }
+                Step::WriteStatus(status) => {
+                    if !self.permits_until_next_status(steps.make_contiguous()) {
+                        return Ok(Reach::Blocked { advanced });
+                    }
+                    object = self.took(self.objects.apply_status(&object, &status).await?);
+                    true
+                }
+                Step::Change(mut step) => {
+                    if !step.obtain(&self.outside) {
+                        return Ok(Reach::Blocked { advanced });
+                    }
+                    self.change_records(&object, step).await
+                }
+                Step::Put(mut step) => {
+                    if !step.obtain(&self.outside) {
+                        return Ok(Reach::Blocked { advanced });
+                    }
+                    self.put_mail_from(&object, step).await
+                }
+            };
+            if !done {
+                return Ok(Reach::Failed);
+            }
+            advanced = true;
+        }
+        Ok(Reach::All)
+    }
+
+    fn took(&self, reply: SesMailFrom) -> Arc<SesMailFrom> {
+        self.written(reply.clone());
+        Arc::new(reply)
+    }
+
+    /// Obtains a permit for each write that the status about to be written
+    /// announces. Where one is missing none is kept: status must not name the
+    /// time of a put that then waits.
+    fn permits_until_next_status(&self, steps: &mut [Step<X>]) -> bool {
+        for step in steps {
+            let obtained = match step {
+                Step::AddFinalizer | Step::RemoveFinalizer => true,
+                Step::WriteStatus(_) => return true,
+                Step::Change(step) => step.obtain(&self.outside),
+                Step::Put(step) => step.obtain(&self.outside),
+            };
+            if !obtained {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn change_records(&self, object: &SesMailFrom, step: ChangeStep<X>) -> bool {
+        let ChangeStep { permit: Some(permit), grant, batch, repair } = step else { return false };
+        let place = grant.place().clone();
+        let zone = batch.zone.clone();
+        let changed = self.outside.change_records(permit, grant, &batch).await;
+        let now = self.clock.now();
+        let done = self.settle(object, &place, changed.as_ref().err());
+        if let (Ok(id), Place::Name(name)) = (changed, &place) {
+            self.memories.amend(object, |memory| {
+                memory.changes.insert(name.name().clone(), (id, now));
+            });
+            info!(%name, %zone, repair, "Changed the records");
+            if repair {
+                self.metrics.drift_corrected(Drift::Records);
+            }
+        }
+        done
+    }
+
+    async fn put_mail_from(&self, object: &SesMailFrom, step: PutStep<X>) -> bool {
+        let PutStep { permit: Some(permit), grant, region, mail_from, behavior, repair } = step
+        else {
+            return false;
+        };
+        let place = grant.place().clone();
+        let put = self.outside.put_mail_from(permit, grant, &region, mail_from.as_ref(), behavior);
+        let done = self.settle(object, &place, put.await.err().as_ref());
+        if done {
+            let mail_from = mail_from.as_ref().map_or("", MailFromDomain::as_str);
+            let behavior = behavior.as_str();
+            info!(%region, mail_from, behavior, repair, "Told SES the MAIL FROM domain");
+            if repair {
+                self.metrics.drift_corrected(Drift::MailFrom);
+            }
+        }
+        done
+    }
+
+    /// Remembers how a write at a place ended. Tells whether it was done.
+    fn settle(&self, object: &SesMailFrom, place: &Place, fault: Option<&Fault>) -> bool {
+        let at = self.clock.now();
+        self.memories.amend(object, |memory| match fault {
+            None => {
+                memory.faults.remove(place);
+            }
+            Some(fault) => {
+                let count = memory.faults.get(place).map_or(0, |before| before.count);
+                let count = count.saturating_add(1);
+                memory.faults.insert(place.clone(), WriteFault { fault: fault.clone(), at, count });
+            }
+        });
+        if let Some(fault) = fault {
+            let reason = fault.reason.as_str();
+            info!(%place, reason, error = fault.message, "A write to AWS failed");
+        }
+        fault.is_none()
+    }
+}
+
+impl<X: Outside> ChangeStep<X> {
+    fn obtain(&mut self, outside: &X) -> bool {
+        if self.permit.is_none() {
+            self.permit = outside.change_permit(&self.grant, &self.batch);
+        }
+        self.permit.is_some()
+    }
+}
+
+impl<X: Outside> PutStep<X> {
+    fn obtain(&mut self, outside: &X) -> bool {
+        if self.permit.is_none() {
+            self.permit = outside.put_permit(&self.grant, &self.region);
+        }
+        self.permit.is_some()
+    }
+}

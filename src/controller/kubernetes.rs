@@ -1,0 +1,248 @@
+//! The writes to Kubernetes, by the API server.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::{Client, Config, Resource as _};
+use serde_json::{Value, json};
+
+use super::objects::{ObjectError, Objects, Subject, has_finalizer, key_of};
+use crate::api::{FIELD_MANAGER, FINALIZER, SesMailFrom, SesMailFromStatus};
+use crate::clock::Clock;
+use crate::plan::Notice;
+
+/// No answer of the API server takes longer; a reconcile ends within 30 s.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The API server's events accept so many characters in these.
+const NOTE_BYTES: usize = 1024;
+
+/// Writes through a client of its own, with time-outs and without retries:
+/// every object has its own back-off.
+#[derive(Clone)]
+pub struct Kubernetes {
+    client: Client,
+    instance: String,
+    clock: Clock,
+}
+
+/// A client whose answers are due within seconds.
+///
+/// # Errors
+/// What is wrong with the configuration.
+pub fn api_client(config: &Config) -> kube::Result<Client> {
+    let mut config = config.clone();
+    config.connect_timeout = Some(ANSWER);
+    config.read_timeout = Some(ANSWER);
+    config.write_timeout = Some(ANSWER);
+    config.reset_reader_on_write = true;
+    config.default_retry = false;
+    Client::try_from(config)
+}
+
+/// A client for watches, which stay silent for minutes. The watcher notices
+/// one that has died, and waits between attempts by itself.
+///
+/// # Errors
+/// What is wrong with the configuration.
+pub fn watch_client(config: &Config) -> kube::Result<Client> {
+    let mut config = config.clone();
+    config.connect_timeout = Some(ANSWER);
+    config.read_timeout = None;
+    config.default_retry = false;
+    Client::try_from(config)
+}
+
+impl Kubernetes {
+    /// `instance` names this process in Events.
+    pub fn new(client: Client, instance: String, clock: Clock) -> Self {
+        Self { client, instance, clock }
+    }
+
+    fn api(&self, object: &SesMailFrom) -> Api<SesMailFrom> {
+        Api::namespaced(self.client.clone(), &key_of(object).namespace)
+    }
+
+    async fn set_finalizers(
+        &self,
+        object: &SesMailFrom,
+        finalizers: Vec<&str>,
+    ) -> Result<SesMailFrom, ObjectError> {
+        let patch = json!({"metadata": {
+            "uid": object.metadata.uid,
+            "resourceVersion": object.metadata.resource_version,
+            "finalizers": finalizers,
+        }});
+        let params =
+            PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
+        let name = key_of(object).name;
+        let patched = self.api(object).patch(&name, &params, &Patch::Merge(patch)).await;
+        // An object that is being deleted takes no new finalizer: 422, a lost race too.
+        patched.map_err(|error| classified(error, &[404, 409, 422]))
+    }
+}
+
+impl Objects for Kubernetes {
+    async fn add_finalizer(&self, object: &SesMailFrom) -> Result<SesMailFrom, ObjectError> {
+        let mut finalizers = others(object);
+        finalizers.push(FINALIZER);
+        self.set_finalizers(object, finalizers).await
+    }
+
+    async fn remove_finalizer(&self, object: &SesMailFrom) -> Result<SesMailFrom, ObjectError> {
+        if !has_finalizer(object) {
+            return Ok(object.clone());
+        }
+        self.set_finalizers(object, others(object)).await
+    }
+
+    async fn apply_status(
+        &self,
+        object: &SesMailFrom,
+        status: &SesMailFromStatus,
+    ) -> Result<SesMailFrom, ObjectError> {
+        let key = key_of(object);
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(status_patch(object, status));
+        let applied = self.api(object).patch_status(&key.name, &params, &patch).await;
+        applied.map_err(|error| classified(error, &[404, 409]))
+    }
+
+    async fn post_event(&self, about: &Subject, notice: &Notice) -> Result<(), ObjectError> {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), &about.key.namespace);
+        let event = event(about, notice, &self.instance, self.clock.now());
+        let posted = events.create(&PostParams::default(), &event).await;
+        posted.map(|_| ()).map_err(|error| classified(error, &[]))
+    }
+}
+
+fn others(object: &SesMailFrom) -> Vec<&str> {
+    let all = object.metadata.finalizers.iter().flatten().map(String::as_str);
+    all.filter(|finalizer| *finalizer != FINALIZER).collect()
+}
+
+/// A server-side apply of the status alone. With `resourceVersion` it holds
+/// only for the object as we know it, and with `uid` not for one made anew.
+fn status_patch(object: &SesMailFrom, status: &SesMailFromStatus) -> Value {
+    json!({
+        "apiVersion": SesMailFrom::api_version(&()),
+        "kind": SesMailFrom::kind(&()),
+        "metadata": {
+            "namespace": object.metadata.namespace,
+            "name": object.metadata.name,
+            "uid": object.metadata.uid,
+            "resourceVersion": object.metadata.resource_version,
+        },
+        "status": status,
+    })
+}
+
+fn event(about: &Subject, notice: &Notice, instance: &str, now: Timestamp) -> Event {
+    let Subject { key, uid } = about;
+    let mut note = notice.note.clone();
+    note.truncate(note.floor_char_boundary(NOTE_BYTES));
+    Event {
+        metadata: ObjectMeta {
+            namespace: Some(key.namespace.clone()),
+            generate_name: Some(format!("{}.", short(&key.name))),
+            ..Default::default()
+        },
+        action: Some("Reconcile".into()),
+        event_time: Some(MicroTime(now)),
+        reason: Some(notice.reason.into()),
+        note: Some(note),
+        regarding: Some(ObjectReference {
+            api_version: Some(SesMailFrom::api_version(&()).into()),
+            kind: Some(SesMailFrom::kind(&()).into()),
+            namespace: Some(key.namespace.clone()),
+            name: Some(key.name.clone()),
+            uid: Some(uid.clone()),
+            ..Default::default()
+        }),
+        reporting_controller: Some("mailfrom.dev/ses-mailfrom".into()),
+        reporting_instance: Some(instance.into()),
+        type_: Some(if notice.warning { "Warning" } else { "Normal" }.into()),
+        ..Default::default()
+    }
+}
+
+/// The API server adds a suffix to a generated name and cuts at 253 characters.
+fn short(name: &str) -> &str {
+    &name[..name.floor_char_boundary(240)]
+}
+
+/// `raced` are the statuses that mean a lost race for this request.
+fn classified(error: kube::Error, raced: &[u16]) -> ObjectError {
+    match error {
+        kube::Error::Api(status) if raced.contains(&status.code) => {
+            ObjectError::Raced(status.message)
+        }
+        kube::Error::Api(status) if status.code < 500 && status.code != 429 => {
+            ObjectError::Refused(status.message)
+        }
+        kube::Error::Api(status) => ObjectError::Unavailable(status.message),
+        other => ObjectError::Unavailable(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use kube::core::Status;
+
+    use super::*;
+    use crate::controller::testing::object;
+
+    #[test]
+    fn status_is_applied_alone_and_conditionally() {
+        let mut object = object("a", 7);
+        object.metadata.labels = Some([("team".to_owned(), "x".to_owned())].into());
+        let patch = status_patch(&object, &SesMailFromStatus::default());
+        let keys: Vec<_> = patch.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["apiVersion", "kind", "metadata", "status"]);
+        let metadata = json!({
+            "namespace": "mail", "name": "a", "uid": "uid-a", "resourceVersion": "7",
+        });
+        assert_eq!(patch["metadata"], metadata);
+        assert!(!patch["status"].to_string().contains("null"));
+    }
+
+    #[test]
+    fn other_finalizers_are_left() {
+        let mut object = object("a", 7);
+        let both = ["other.example/x", FINALIZER].map(str::to_owned).to_vec();
+        object.metadata.finalizers = Some(both);
+        assert_eq!(others(&object), ["other.example/x"]);
+    }
+
+    #[test]
+    fn an_event_fits_what_the_api_server_takes() {
+        let about = Subject::of(&object("a", 1));
+        let notice = Notice { warning: true, reason: "Failed", note: "é".repeat(800) };
+        let event = event(&about, &notice, "pod", Timestamp::UNIX_EPOCH);
+        assert_eq!(event.note.unwrap().len(), 1024);
+        assert_eq!(event.type_.as_deref(), Some("Warning"));
+        let regarding = event.regarding.unwrap();
+        assert_eq!(regarding.kind.as_deref(), Some("SesMailFrom"));
+        assert_eq!(regarding.api_version.as_deref(), Some("mailfrom.dev/v1alpha1"));
+        assert_eq!(regarding.uid.as_deref(), Some("uid-a"));
+    }
+
+    #[test]
+    fn races_refusals_and_outages_are_told_apart() {
+        let api = |code| {
+            let status = Status { code, message: format!("{code}"), ..Status::default() };
+            classified(kube::Error::Api(status.boxed()), &[404, 409])
+        };
+        assert!(matches!(api(409), ObjectError::Raced(_)));
+        assert!(matches!(api(404), ObjectError::Raced(_)));
+        assert!(matches!(api(422), ObjectError::Refused(_)));
+        assert!(matches!(api(403), ObjectError::Refused(_)));
+        assert!(matches!(api(429), ObjectError::Unavailable(_)));
+        assert!(matches!(api(500), ObjectError::Unavailable(_)));
+    }
+}

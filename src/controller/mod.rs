@@ -1,0 +1,36 @@
+//! The operator's hands: it watches the objects, and brings each forward by
+//! observing, planning, applying and reporting.
+//!
+//! Every write goes through two seams, [`Objects`] for Kubernetes and
+//! [`Outside`] for AWS and DNS, so that a whole life can run in one process.
+
+mod apply;
+mod backoff;
+mod claimant;
+mod kubernetes;
+mod memories;
+mod objects;
+mod outside;
+mod queue;
+mod reconcile;
+#[cfg(test)]
+mod reconcile_tests;
+mod run;
+mod schedule;
+mod store;
+#[cfg(test)]
+mod testing;
+mod transitions;
+mod watch;
+mod watched;
+
+pub use claimant::claimant;
+pub use kubernetes::{Kubernetes, api_client, watch_client};
+pub use memories::Memories;
+pub use objects::{ObjectError, Objects, Subject, has_finalizer, key_of};
+pub use outside::Outside;
+pub use queue::Queue;
+pub use reconcile::{Again, Outcome, Planner, Reconciler, Wake, planner};
+pub use run::{Options, RunError, run};
+pub use store::{Change, Store};
+pub use watched::{Unreadable, Watched};

@@ -1,0 +1,263 @@
+//! One reconcile: observe, plan, apply, and plan again until there is nothing
+//! to do now; then report.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::apply::Reach;
+use super::memories::Memories;
+use super::objects::{ObjectError, Objects, Subject};
+use super::outside::Outside;
+use super::store::Store;
+use super::transitions::log_transitions;
+use crate::api::{SesMailFrom, SesMailFromStatus};
+use crate::authority::{ObjectKey, Standing};
+use crate::clock::Clock;
+use crate::plan::{self, Answer, Facts, Notice, Plan, Question, Settings, World};
+use crate::telemetry::{Metrics, Verdict};
+
+/// How often one reconcile plans and applies before it gives way to others.
+const ROUNDS: usize = 8;
+/// How often a plan may ask for more before it has to make do.
+const QUESTION_ROUNDS: usize = 32;
+/// A reconcile that took this long gives way; with the time-out of one call on
+/// top it ends within 30 s.
+const LONG: Duration = Duration::from_secs(15);
+
+/// Decides what to do, as [`plan::plan`] does.
+pub type Planner = Arc<dyn Fn(&World<'_>) -> Plan + Send + Sync>;
+
+/// Wakes objects: plans them again soon.
+pub type Wake = Arc<dyn Fn(ObjectKey) + Send + Sync>;
+
+/// What every reconcile works with.
+pub struct Reconciler<O, X> {
+    /// Kubernetes.
+    pub objects: O,
+    /// AWS and DNS.
+    pub outside: X,
+    /// The objects as far as they are known.
+    pub store: Arc<Store>,
+    /// What is remembered of them.
+    pub memories: Memories,
+    /// The operator's durations.
+    pub settings: Settings,
+    /// The time of day.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Plans other objects again.
+    pub wake: Wake,
+    /// The decisions.
+    pub planner: Planner,
+}
+
+/// When to reconcile an object again if nothing wakes it earlier.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Again {
+    /// Never.
+    WhenWoken,
+    /// At once.
+    Now,
+    /// At this time.
+    At(Timestamp),
+    /// After a pause that grows with every failure in a row.
+    BackOff,
+}
+
+/// How a reconcile ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Outcome {
+    /// In a word, for the metric.
+    pub verdict: Verdict,
+    /// When to come back.
+    pub again: Again,
+}
+
+/// The planner that the operator runs with.
+pub fn planner() -> Planner {
+    Arc::new(plan::plan)
+}
+
+impl<O: Objects, X: Outside> Reconciler<O, X> {
+    /// Brings one object as far as it gets without waiting for anything.
+    pub async fn reconcile(&self, key: &ObjectKey) -> Outcome {
+        let started = Instant::now();
+        let outcome = match self.advance(key, started).await {
+            Ok(outcome) => outcome,
+            Err(error) => trouble(&error),
+        };
+        self.metrics.reconciled(outcome.verdict, started.elapsed());
+        outcome
+    }
+
+    async fn advance(&self, key: &ObjectKey, started: Instant) -> Result<Outcome, ObjectError> {
+        let mut failed_before = false;
+        for _ in 0..ROUNDS {
+            let Some((object, standing)) = self.store.view(key) else {
+                self.memories.forget(key);
+                return Ok(Outcome { verdict: Verdict::Settled, again: Again::WhenWoken });
+            };
+            let (plan, awaits_answer) = self.decide(&object, &standing);
+            let Plan { questions: _, effects, report, notices, wake, memory, reason: _ } = plan;
+            self.memories.keep(&object, memory);
+
+            let mut awaits_permit = false;
+            if !effects.is_empty() {
+                match self.apply(&object, effects).await? {
+                    Reach::All => self.post(&object, &notices).await,
+                    Reach::Blocked { advanced: false } => awaits_permit = true,
+                    Reach::Blocked { advanced: true } => {}
+                    // Once, the next plan may go on elsewhere; twice is enough for now.
+                    Reach::Failed if failed_before => return Ok(Outcome::write_failed(wake)),
+                    Reach::Failed => failed_before = true,
+                }
+                if !awaits_permit {
+                    if started.elapsed() > LONG {
+                        break;
+                    }
+                    continue;
+                }
+            }
+            if let Some(report) = report {
+                self.report(&object, &report, &notices).await?;
+            }
+            let waits = awaits_answer || awaits_permit;
+            return Ok(self.rest(waits, failed_before, wake));
+        }
+        Ok(Outcome { verdict: Verdict::Requeued, again: Again::Now })
+    }
+
+    /// Plans, asking whatever the plan asks for, until it has no new question.
+    /// Tells also whether an answer is still on its way.
+    fn decide(&self, object: &SesMailFrom, standing: &Standing) -> (Plan, bool) {
+        let memory = self.memories.of(object);
+        let mut facts = Facts::default();
+        let mut plan = self.plan(object, standing, &facts, &memory);
+        for _ in 0..QUESTION_ROUNDS {
+            let new = |(question, not_before): &(&Question, &Timestamp)| {
+                !counts(facts.0.get(question), **not_before)
+            };
+            let open: Vec<_> = plan.questions.iter().filter(new).collect();
+            if open.is_empty() {
+                break;
+            }
+            let answers = open.into_iter().map(|(question, not_before)| {
+                let answer = self.outside.ask(standing.sight(), question, *not_before);
+                (question.clone(), in_time(answer, *not_before))
+            });
+            let answers: Vec<_> = answers.collect();
+            facts.0.extend(answers);
+            plan = self.plan(object, standing, &facts, &memory);
+        }
+        let asked = |question| matches!(facts.0.get(question), Some(Answer::NotYet));
+        let awaits_answer = plan.questions.keys().any(asked);
+        (plan, awaits_answer)
+    }
+
+    fn plan(
+        &self,
+        object: &SesMailFrom,
+        standing: &Standing,
+        facts: &Facts,
+        memory: &plan::Memory,
+    ) -> Plan {
+        (self.planner)(&World {
+            now: self.clock.now(),
+            settings: &self.settings,
+            object,
+            standing,
+            facts,
+            memory,
+        })
+    }
+
+    async fn report(
+        &self,
+        object: &SesMailFrom,
+        status: &SesMailFromStatus,
+        notices: &[Notice],
+    ) -> Result<(), ObjectError> {
+        let written = self.objects.apply_status(object, status).await?;
+        log_transitions(object.status.as_ref(), status);
+        self.written(written);
+        self.post(object, notices).await;
+        Ok(())
+    }
+
+    /// Takes in the reply to an own write.
+    pub(super) fn written(&self, object: SesMailFrom) {
+        for other in self.store.wrote(object) {
+            (self.wake)(other);
+        }
+    }
+
+    /// An Event that cannot be posted is lost: status says the same.
+    async fn post(&self, object: &SesMailFrom, notices: &[Notice]) {
+        for notice in notices {
+            if let Err(error) = self.objects.post_event(&Subject::of(object), notice).await {
+                warn!(reason = notice.reason, %error, "Could not post an Event");
+            }
+        }
+    }
+
+    /// Nothing more can be done now.
+    fn rest(&self, waits: bool, failed: bool, wake: Option<Timestamp>) -> Outcome {
+        let verdict = match (failed, waits) {
+            (true, _) => Verdict::WriteFailed,
+            (false, true) => Verdict::Waiting,
+            (false, false) => Verdict::Settled,
+        };
+        let again = match wake {
+            Some(at) => Again::At(at),
+            // Should a wake be lost, the object is not.
+            None if waits => Again::At(later(self.clock.now(), self.settings.resync)),
+            None => Again::WhenWoken,
+        };
+        Outcome { verdict, again }
+    }
+}
+
+impl Outcome {
+    fn write_failed(wake: Option<Timestamp>) -> Self {
+        Self { verdict: Verdict::WriteFailed, again: wake.map_or(Again::BackOff, Again::At) }
+    }
+}
+
+/// A lost race is no news: the watch brings what won. The pause is for a watch
+/// that lags.
+fn trouble(error: &ObjectError) -> Outcome {
+    let verdict = match error {
+        ObjectError::Raced(_) => Verdict::Raced,
+        ObjectError::Refused(_) | ObjectError::Unavailable(_) => Verdict::KubernetesError,
+    };
+    match error {
+        ObjectError::Raced(_) => debug!(%error, "Waiting for the watch"),
+        ObjectError::Refused(_) => warn!(%error, "Could not write to Kubernetes"),
+        ObjectError::Unavailable(_) => info!(%error, "Could not reach Kubernetes"),
+    }
+    Outcome { verdict, again: Again::BackOff }
+}
+
+/// Whether a fact answers a question as of `not_before`. *Not yet* and *failed*
+/// were said in this very round, so asking again would bring the same.
+fn counts(fact: Option<&Answer>, not_before: Timestamp) -> bool {
+    match fact {
+        None => false,
+        Some(Answer::Known { sent, .. }) => *sent >= not_before,
+        Some(Answer::NotYet | Answer::Failed { .. }) => true,
+    }
+}
+
+/// An answer older than was asked for is none.
+fn in_time(answer: Answer, not_before: Timestamp) -> Answer {
+    if counts(Some(&answer), not_before) { answer } else { Answer::NotYet }
+}
+
+fn later(now: Timestamp, by: Duration) -> Timestamp {
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}

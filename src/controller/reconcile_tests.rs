@@ -1,0 +1,497 @@
+//! The driver on scripted plans, with Kubernetes and AWS in memory.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::memories::Memories;
+use super::objects::{ObjectError, Objects, Subject, key_of};
+use super::outside::Outside;
+use super::reconcile::{Again, Outcome, Reconciler};
+use super::store::Store;
+use super::testing::{key, object, watched};
+use crate::api::{FINALIZER, Reason, SesMailFrom, SesMailFromStatus};
+use crate::authority::{Grant, ObjectKey, Place, Sight};
+use crate::clock::Clock;
+use crate::mail::{
+    BehaviorOnMxFailure, ChangeBatch, DomainName, HostedZoneId, MailFromDomain, Region, Regions,
+};
+use crate::plan::{
+    Answer, Effect, Facts, Fault, Memory, Notice, Plan, Question, Settings, Value, World,
+};
+use crate::telemetry::{Metrics, Verdict};
+
+const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
+
+/// What was done, in order.
+type Log = Arc<Mutex<Vec<String>>>;
+
+#[derive(Clone)]
+struct InMemory {
+    log: Log,
+    /// What the next writes answer; success once used up.
+    replies: Arc<Mutex<VecDeque<ObjectError>>>,
+}
+
+impl InMemory {
+    fn write(&self, what: &str, object: &SesMailFrom) -> Result<SesMailFrom, ObjectError> {
+        let version = object.metadata.resource_version.clone().unwrap();
+        self.log.lock().unwrap().push(format!("{what} at {version}"));
+        if let Some(error) = self.replies.lock().unwrap().pop_front() {
+            return Err(error);
+        }
+        let mut written = object.clone();
+        written.metadata.resource_version = Some((version.parse::<u64>().unwrap() + 1).to_string());
+        Ok(written)
+    }
+}
+
+impl Objects for InMemory {
+    async fn add_finalizer(&self, object: &SesMailFrom) -> Result<SesMailFrom, ObjectError> {
+        let mut written = self.write("add finalizer", object)?;
+        written.metadata.finalizers = Some(vec![FINALIZER.into()]);
+        Ok(written)
+    }
+
+    async fn remove_finalizer(&self, object: &SesMailFrom) -> Result<SesMailFrom, ObjectError> {
+        let mut written = self.write("remove finalizer", object)?;
+        written.metadata.finalizers = None;
+        Ok(written)
+    }
+
+    async fn apply_status(
+        &self,
+        object: &SesMailFrom,
+        status: &SesMailFromStatus,
+    ) -> Result<SesMailFrom, ObjectError> {
+        let what = format!("status {}", status.mail_from_domain.as_deref().unwrap_or(""));
+        let mut written = self.write(&what, object)?;
+        written.status = Some(status.clone());
+        Ok(written)
+    }
+
+    async fn post_event(&self, about: &Subject, notice: &Notice) -> Result<(), ObjectError> {
+        self.log.lock().unwrap().push(format!("event {} {}", about.uid, notice.reason));
+        Ok(())
+    }
+}
+
+type Answers = Arc<Mutex<Box<dyn FnMut(&Question, Timestamp) -> Answer + Send>>>;
+
+#[derive(Clone)]
+struct Scripted {
+    log: Log,
+    answers: Answers,
+    permits: Arc<Mutex<bool>>,
+    faults: Arc<Mutex<VecDeque<Fault>>>,
+}
+
+impl Scripted {
+    fn write(&self, what: String) -> Result<(), Fault> {
+        self.log.lock().unwrap().push(what);
+        self.faults.lock().unwrap().pop_front().map_or(Ok(()), Err)
+    }
+
+    fn permit(&self) -> Option<()> {
+        self.permits.lock().unwrap().then_some(())
+    }
+}
+
+impl Outside for Scripted {
+    type ChangePermit = ();
+    type PutPermit = ();
+
+    fn ask(&self, _: Sight, question: &Question, not_before: Timestamp) -> Answer {
+        (self.answers.lock().unwrap())(question, not_before)
+    }
+
+    fn change_permit(&self, _: &Grant, _: &ChangeBatch) -> Option<()> {
+        self.permit()
+    }
+
+    fn put_permit(&self, _: &Grant, _: &Region) -> Option<()> {
+        self.permit()
+    }
+
+    async fn change_records(&self, (): (), grant: Grant, _: &ChangeBatch) -> Result<String, Fault> {
+        self.write(format!("change {}", grant.place())).map(|()| "C1".to_owned())
+    }
+
+    async fn put_mail_from(
+        &self,
+        (): (),
+        _: Grant,
+        region: &Region,
+        mail_from: Option<&MailFromDomain>,
+        _: BehaviorOnMxFailure,
+    ) -> Result<(), Fault> {
+        self.write(format!("put {region} {}", mail_from.unwrap()))
+    }
+}
+
+struct Bench {
+    log: Log,
+    replies: Arc<Mutex<VecDeque<ObjectError>>>,
+    answers: Answers,
+    permits: Arc<Mutex<bool>>,
+    faults: Arc<Mutex<VecDeque<Fault>>>,
+    woken: Arc<Mutex<Vec<ObjectKey>>>,
+    reconciler: Reconciler<InMemory, Scripted>,
+}
+
+fn settings() -> Settings {
+    let hour = Duration::from_hours(1);
+    Settings {
+        verification_window: hour,
+        drain_window: hour,
+        poll_min: hour,
+        poll_max: hour,
+        resync: Duration::from_mins(10),
+        restart_pause_min: hour,
+        restart_pause_max: hour,
+        put_hold_off: hour,
+        stall_grace: hour,
+        stale_after: hour,
+        drift_loop_window: hour,
+        insync_fallback: hour,
+        max_observation_age: hour,
+        zone_cache: hour,
+        regions: Regions::default(),
+    }
+}
+
+/// `mail/a` at version 5, and what is planned of it.
+fn bench(planner: impl Fn(&World<'_>) -> Plan + Send + Sync + 'static) -> Bench {
+    let log = Log::default();
+    let objects = InMemory { log: Arc::clone(&log), replies: Arc::default() };
+    let answers: Answers = Arc::new(Mutex::new(Box::new(|_, _| Answer::NotYet)));
+    let outside = Scripted {
+        log: Arc::clone(&log),
+        answers,
+        permits: Arc::new(Mutex::new(true)),
+        faults: Arc::default(),
+    };
+    let store = Arc::new(Store::new("owner".into(), Regions::default()));
+    store.saw(watched(&object("a", 5)));
+    let woken = Arc::default();
+    let heard: Arc<Mutex<Vec<ObjectKey>>> = Arc::clone(&woken);
+    Bench {
+        log,
+        replies: Arc::clone(&objects.replies),
+        answers: Arc::clone(&outside.answers),
+        permits: Arc::clone(&outside.permits),
+        faults: Arc::clone(&outside.faults),
+        woken,
+        reconciler: Reconciler {
+            objects,
+            outside,
+            store,
+            memories: Memories::default(),
+            settings: settings(),
+            clock: Clock::from_fn(|| NOW),
+            metrics: Arc::new(Metrics::default()),
+            wake: Arc::new(move |key| heard.lock().unwrap().push(key)),
+            planner: Arc::new(planner),
+        },
+    }
+}
+
+impl Bench {
+    async fn reconcile(&self) -> Outcome {
+        self.reconciler.reconcile(&key("a")).await
+    }
+
+    fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().drain(..).collect()
+    }
+
+    fn memory(&self) -> Memory {
+        let (object, _) = self.reconciler.store.view(&key("a")).unwrap();
+        self.reconciler.memories.of(&object)
+    }
+}
+
+fn status(name: &str) -> Box<SesMailFromStatus> {
+    Box::new(SesMailFromStatus { mail_from_domain: Some(name.into()), ..Default::default() })
+}
+
+fn name() -> MailFromDomain {
+    MailFromDomain::new("bounce", &DomainName::parse("example.com").unwrap()).unwrap()
+}
+
+fn region() -> Region {
+    Regions::default().get("us-east-1").unwrap()
+}
+
+fn change(world: &World<'_>, repair: bool) -> Effect {
+    let grant = world.standing.claim(&Place::Name(name()), None).unwrap();
+    let zone = HostedZoneId::parse("Z1").unwrap();
+    let batch = ChangeBatch { zone, changes: vec![], comment: String::new() };
+    Effect::ChangeRecords { grant, batch, repair }
+}
+
+fn put(world: &World<'_>) -> Effect {
+    let grant = world.standing.claim(&Place::Region(region()), None).unwrap();
+    Effect::PutMailFrom {
+        grant,
+        region: region(),
+        mail_from: Some(name()),
+        behavior: BehaviorOnMxFailure::UseDefaultValue,
+        repair: false,
+    }
+}
+
+fn notice() -> Vec<Notice> {
+    vec![Notice { warning: false, reason: "Published", note: "said".into() }]
+}
+
+fn fault() -> Fault {
+    let message = "route53:ChangeResourceRecordSets Z1: slow".into();
+    Fault { reason: Reason::AwsUnavailable, transient: true, outdated: false, message }
+}
+
+/// What the object's status names.
+fn named<'a>(world: &'a World<'_>) -> Option<&'a str> {
+    world.object.status.as_ref()?.mail_from_domain.as_deref()
+}
+
+fn finalized(world: &World<'_>) -> bool {
+    super::objects::has_finalizer(world.object)
+}
+
+/// The whole way: finalizer, write-ahead, records, put, report.
+fn whole_way(world: &World<'_>) -> Plan {
+    let done = |place| world.memory.findings.contains_key(&place);
+    let mut plan = Plan { memory: world.memory.clone(), ..Plan::default() };
+    if finalized(world) && named(world) == Some("reported") {
+        plan.wake = Some(Timestamp::constant(1_000_060, 0));
+    } else if finalized(world) && named(world) == Some("ahead") && !done(Place::Region(region())) {
+        plan.report = Some(status("reported"));
+        plan.notices = notice();
+        plan.wake = Some(Timestamp::constant(1_000_030, 0));
+    } else {
+        plan.effects = vec![
+            Effect::AddFinalizer,
+            Effect::WriteStatus(status("ahead")),
+            change(world, true),
+            put(world),
+        ];
+    }
+    plan
+}
+
+#[tokio::test]
+async fn runs_effects_in_order_each_on_the_reply_to_the_one_before_and_reports() {
+    let bench = bench(whole_way);
+    let outcome = bench.reconcile().await;
+    let expected = [
+        "add finalizer at 5",
+        "status ahead at 6",
+        "change bounce.example.com",
+        "put us-east-1 bounce.example.com",
+        "status reported at 7",
+        "event uid-a Published",
+    ];
+    assert_eq!(bench.log(), expected);
+    assert_eq!(outcome.verdict, Verdict::Settled);
+    assert_eq!(outcome.again, Again::At(Timestamp::constant(1_000_030, 0)));
+    let metrics = bench.reconciler.metrics.render().unwrap();
+    assert!(
+        metrics.contains(r#"sesmailfrom_drift_corrected_total{kind="records"} 1"#),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn an_own_write_is_planned_on_before_the_watch_shows_it() {
+    let bench = bench(whole_way);
+    bench.reconcile().await;
+    bench.log();
+    bench.reconciler.store.saw(watched(&object("a", 5)));
+    let outcome = bench.reconcile().await;
+    assert_eq!(bench.log(), [""; 0], "nothing is left to do");
+    assert_eq!(outcome.again, Again::At(Timestamp::constant(1_000_060, 0)));
+}
+
+#[tokio::test]
+async fn a_write_ahead_that_fails_lets_nothing_after_it_run() {
+    for (error, verdict) in [
+        (ObjectError::Raced("changed".into()), Verdict::Raced),
+        (ObjectError::Refused("too long".into()), Verdict::KubernetesError),
+        (ObjectError::Unavailable("gone".into()), Verdict::KubernetesError),
+    ] {
+        let bench = bench(|world| Plan {
+            effects: vec![Effect::WriteStatus(status("ahead")), change(world, false)],
+            notices: notice(),
+            ..Plan::default()
+        });
+        bench.replies.lock().unwrap().push_back(error);
+        let outcome = bench.reconcile().await;
+        assert_eq!(bench.log(), ["status ahead at 5"]);
+        assert_eq!(outcome, Outcome { verdict, again: Again::BackOff });
+    }
+}
+
+#[tokio::test]
+async fn a_failed_write_is_remembered_counted_and_forgotten_on_success() {
+    let bench = bench(|world| {
+        let mut plan = Plan { memory: world.memory.clone(), ..Plan::default() };
+        plan.memory.observed = true;
+        let failed = world.memory.faults.get(&Place::Name(name()));
+        let wait = failed.is_some_and(|failed| failed.count % 2 == 1 && failed.at == world.now);
+        if world.memory.changes.is_empty() && !wait {
+            plan.effects = vec![change(world, false), put(world)];
+        }
+        plan
+    });
+    bench.faults.lock().unwrap().extend([fault()]);
+    let outcome = bench.reconcile().await;
+    assert_eq!(bench.log(), ["change bounce.example.com"], "the put after it is not made");
+    assert_eq!(outcome.verdict, Verdict::WriteFailed);
+    let memory = bench.memory();
+    assert!(memory.observed, "what the plan remembers is kept");
+    let failed = &memory.faults[&Place::Name(name())];
+    assert_eq!((failed.count, failed.at, &failed.fault), (1, NOW, &fault()));
+
+    bench.reconciler.memories.amend(&object("a", 5), |memory| {
+        memory.faults.get_mut(&Place::Name(name())).unwrap().count = 2;
+    });
+    bench.reconcile().await;
+    assert_eq!(bench.log(), ["change bounce.example.com", "put us-east-1 bounce.example.com"]);
+    let memory = bench.memory();
+    assert!(memory.faults.is_empty());
+    assert_eq!(memory.changes[name().name()], ("C1".to_owned(), NOW));
+}
+
+#[tokio::test]
+async fn a_plan_that_insists_on_a_failing_write_is_not_followed_for_ever() {
+    let bench = bench(|world| Plan { effects: vec![change(world, false)], ..Plan::default() });
+    bench.faults.lock().unwrap().extend(std::iter::repeat_n(fault(), 100));
+    let outcome = bench.reconcile().await;
+    assert_eq!(bench.log().len(), 2);
+    assert_eq!(outcome.again, Again::BackOff);
+}
+
+#[tokio::test]
+async fn without_a_permit_nothing_is_written_ahead_and_the_report_is_made() {
+    let bench = bench(|world| {
+        let reported = named(world) == Some("waiting");
+        Plan {
+            effects: vec![Effect::WriteStatus(status("ahead")), change(world, false), put(world)],
+            report: (!reported).then(|| status("waiting")),
+            ..Plan::default()
+        }
+    });
+    *bench.permits.lock().unwrap() = false;
+    let outcome = bench.reconcile().await;
+    assert_eq!(bench.log(), ["status waiting at 5"]);
+    assert_eq!(outcome.verdict, Verdict::Waiting);
+    let resync = Timestamp::constant(1_000_600, 0);
+    assert_eq!(outcome.again, Again::At(resync), "should the wake be lost");
+    bench.reconcile().await;
+    assert_eq!(bench.log(), [""; 0], "a report that is written is not written again");
+}
+
+#[tokio::test]
+async fn asks_for_more_as_long_as_answers_raise_questions() {
+    let zone = || HostedZoneId::parse("Z1").unwrap();
+    let host = || name().name().clone();
+    let account = Answer::Known { sent: NOW, value: Value::Account("1".into()) };
+    let expected = account.clone();
+    let bench = bench(move |world| {
+        let Facts(facts) = world.facts;
+        let mut plan = Plan::default();
+        plan.questions.insert(Question::Account, NOW);
+        if facts.get(&Question::Account) == Some(&expected) {
+            plan.questions.insert(Question::Name(zone(), host()), NOW);
+        }
+        if facts.contains_key(&Question::Name(zone(), host())) {
+            plan.report = Some(status("asked"));
+        }
+        plan
+    });
+    let asked = Log::default();
+    let heard = Arc::clone(&asked);
+    *bench.answers.lock().unwrap() = Box::new(move |question, _| {
+        heard.lock().unwrap().push(format!("{question:?}"));
+        if *question == Question::Account { account.clone() } else { Answer::NotYet }
+    });
+    let outcome = bench.reconcile().await;
+    assert_eq!(asked.lock().unwrap().len(), 2, "each once: {asked:?}");
+    assert_eq!(bench.log(), ["status asked at 5"]);
+    assert_eq!(outcome.verdict, Verdict::Waiting);
+}
+
+#[tokio::test]
+async fn an_answer_older_than_asked_for_is_not_shown_to_the_plan() {
+    let bench = bench(|world| {
+        let mut plan = Plan::default();
+        plan.questions.insert(Question::Account, NOW);
+        match world.facts.0.get(&Question::Account) {
+            None | Some(Answer::NotYet) => {}
+            other => panic!("shown {other:?}"),
+        }
+        plan
+    });
+    let sent = NOW - Duration::from_secs(1);
+    *bench.answers.lock().unwrap() =
+        Box::new(move |_, _| Answer::Known { sent, value: Value::Account("1".into()) });
+    assert_eq!(bench.reconcile().await.verdict, Verdict::Waiting);
+}
+
+#[tokio::test]
+async fn a_plan_without_end_gives_way() {
+    let bench = bench(|_| Plan { effects: vec![Effect::AddFinalizer], ..Plan::default() });
+    let outcome = bench.reconcile().await;
+    assert_eq!(outcome, Outcome { verdict: Verdict::Requeued, again: Again::Now });
+    assert_eq!(bench.log().len(), 8);
+}
+
+#[tokio::test]
+async fn what_is_gone_is_forgotten_and_left_alone() {
+    let bench = bench(whole_way);
+    let gone = object("a", 5);
+    bench.reconciler.memories.amend(&gone, |memory| memory.observed = true);
+    bench.reconciler.store.forget(&key("a"));
+    let outcome = bench.reconcile().await;
+    assert_eq!(outcome.again, Again::WhenWoken);
+    assert_eq!(bench.log(), [""; 0]);
+    assert_eq!(bench.reconciler.memories.of(&gone), Memory::default());
+}
+
+#[tokio::test]
+async fn an_object_made_anew_starts_without_memory() {
+    let bench = bench(|_| Plan::default());
+    let mut anew = object("a", 6);
+    bench.reconciler.memories.amend(&anew, |memory| memory.observed = true);
+    anew.metadata.uid = Some("other".into());
+    assert!(!bench.reconciler.memories.of(&anew).observed);
+    assert_eq!(key_of(&anew), key("a"));
+}
+
+#[tokio::test]
+async fn an_own_write_that_changes_claims_wakes_the_rival() {
+    let bench = bench(|world| {
+        let mut plan = Plan::default();
+        if !finalized(world) {
+            plan.effects = vec![Effect::WriteStatus(status_in("us-west-2")), Effect::AddFinalizer];
+        }
+        plan
+    });
+    let mut rival = object("b", 9);
+    rival.spec.regions[0].name = "us-west-2".into();
+    rival.spec.subdomain = "other".into();
+    bench.reconciler.store.saw(watched(&rival));
+    bench.reconcile().await;
+    assert!(bench.woken.lock().unwrap().contains(&key("b")));
+}
+
+fn status_in(region: &str) -> Box<SesMailFromStatus> {
+    serde_json::from_value(serde_json::json!({
+        "regions": [{"name": region, "sending": "Unknown"}],
+    }))
+    .unwrap()
+}

@@ -1,0 +1,243 @@
+//! The operator from start to stop.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, Config};
+use thiserror::Error;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::watch::Receiver;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tracing::{Instrument as _, info_span, warn};
+
+use super::kubernetes::{Kubernetes, api_client, watch_client};
+use super::memories::Memories;
+use super::objects::Objects as _;
+use super::outside::Outside;
+use super::queue::Queue;
+use super::reconcile::{Reconciler, Wake, planner};
+use super::store::Store;
+use super::watch::{Audience, Scope, Watch};
+use super::watched::Unreadable;
+use crate::api::{Reason, SesMailFrom};
+use crate::authority::ObjectKey;
+use crate::clock::Clock;
+use crate::plan::{Notice, Settings};
+use crate::telemetry::{Health, Listener, Metrics, Population, serve};
+
+/// How an operator runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The namespaces to watch; none means all.
+    pub namespaces: Vec<String>,
+    /// Whom the markers speak for; `None` means the UID of `kube-system`.
+    pub owner_id: Option<String>,
+    /// How many reconciles run at once.
+    pub max_concurrent_reconciles: usize,
+    /// Names this process in Events.
+    pub instance: String,
+    /// The durations.
+    pub settings: Settings,
+}
+
+/// Why an operator ended by itself.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The Kubernetes configuration cannot be used.
+    #[error("cannot make a Kubernetes client: {0}")]
+    Client(#[from] kube::Error),
+    /// Probes and metrics cannot be served any more.
+    #[error("the server of probes and metrics failed: {0}")]
+    Server(#[from] io::Error),
+    /// A watch broke off, which is a mistake in this program.
+    #[error("a watch broke off")]
+    Watch,
+}
+
+/// Runs the operator until `stop` turns true, and drains it then. `outside`
+/// makes what speaks to AWS and DNS.
+///
+/// # Errors
+/// See [`RunError`]. A missing CRD or an API server out of reach is none.
+pub async fn run<X: Outside>(
+    options: Options,
+    kubernetes: &Config,
+    listener: Listener,
+    outside: impl FnOnce(Wake, &Arc<Metrics>) -> X,
+    stop: Receiver<bool>,
+) -> Result<(), RunError> {
+    let client = api_client(kubernetes)?;
+    let watching = watch_client(kubernetes)?;
+    let state = Arc::new(State::default());
+    let metrics = Arc::new(Metrics::new(Some(Box::new(Arc::clone(&state)))));
+    let server = serve(listener, Arc::clone(&metrics), health(&state), stopped(stop.clone()));
+    let work = async {
+        let owner_id = tokio::select! {
+            () = stopped(stop.clone()) => return Ok(()),
+            owner_id = owner_id(&options, &client) => owner_id,
+        };
+        let regions = options.settings.regions.clone();
+        let store = state.store.get_or_init(|| Arc::new(Store::new(owner_id, regions)));
+        let watches = state.watches.get_or_init(|| watches(&options.namespaces));
+        let (waker, woken) = unbounded_channel();
+        let writer = Kubernetes::new(client.clone(), options.instance.clone(), Clock::system());
+        let audience = Arc::new(Told {
+            waker: waker.clone(),
+            objects: writer.clone(),
+            metrics: metrics.clone(),
+        });
+        // Fails only once the queue is gone, and then nobody has to be woken.
+        let wake: Wake = Arc::new(move |key| drop(waker.send(key)));
+        let reconciler = Reconciler {
+            outside: outside(Arc::clone(&wake), &metrics),
+            objects: writer,
+            store: Arc::clone(store),
+            memories: Memories::default(),
+            settings: options.settings.clone(),
+            clock: Clock::system(),
+            metrics: Arc::clone(&metrics),
+            wake,
+            planner: planner(),
+        };
+        let queue = Queue::new(woken, options.max_concurrent_reconciles, Clock::system());
+        let watching = watch_all(watches, &watching, store, &audience);
+        tokio::select! {
+            () = reconcile_all(watches, queue, Arc::new(reconciler), &stop) => Ok(()),
+            () = watching => Err(RunError::Watch),
+        }
+    };
+    tokio::select! {
+        ended = work => ended,
+        // Told to stop, it is done before the work is.
+        Err(error) = server => Err(error.into()),
+    }
+}
+
+/// What the probes and the metrics look at; known bit by bit.
+#[derive(Debug, Default)]
+struct State {
+    store: OnceLock<Arc<Store>>,
+    watches: OnceLock<Vec<Arc<Watch>>>,
+}
+
+impl Population for Arc<State> {
+    fn each(&self, visit: &mut dyn FnMut(&SesMailFrom)) {
+        for object in self.store.get().iter().flat_map(|store| store.objects()) {
+            visit(&object);
+        }
+    }
+}
+
+fn health(state: &Arc<State>) -> Health {
+    let state = Arc::clone(state);
+    Arc::new(move || match state.watches.get() {
+        Some(watches) => watches.iter().filter_map(|watch| watch.missing()).collect(),
+        None => vec!["the owner id is not known: waiting to read the namespace kube-system".into()],
+    })
+}
+
+fn watches(namespaces: &[String]) -> Vec<Arc<Watch>> {
+    let named = namespaces.iter().map(|namespace| Scope(Some(namespace.clone())));
+    let scopes: Vec<_> = if namespaces.is_empty() { vec![Scope(None)] } else { named.collect() };
+    scopes.into_iter().map(|scope| Arc::new(Watch::new(scope))).collect()
+}
+
+/// Ends only if a watch breaks off.
+async fn watch_all(
+    watches: &[Arc<Watch>],
+    client: &Client,
+    store: &Arc<Store>,
+    audience: &Arc<Told>,
+) {
+    let mut running = JoinSet::new();
+    for watch in watches {
+        let watch = Arc::clone(watch);
+        let (client, store) = (client.clone(), Arc::clone(store));
+        let audience = Arc::clone(audience);
+        running.spawn(async move { watch.run(client, &store, &*audience).await });
+    }
+    running.join_next().await;
+}
+
+/// Reconciles from the moment at which every object, and so every claim, is
+/// known, until told to stop.
+async fn reconcile_all<X: Outside>(
+    watches: &[Arc<Watch>],
+    queue: Queue,
+    reconciler: Arc<Reconciler<Kubernetes, X>>,
+    stop: &Receiver<bool>,
+) {
+    tokio::select! {
+        () = stopped(stop.clone()) => return,
+        _ = join_all(watches.iter().map(|watch| watch.listed())) => {}
+    }
+    let (ids, number) = (RandomState::new(), AtomicU64::new(0));
+    let reconcile = |key: ObjectKey| {
+        let id = ids.hash_one(number.fetch_add(1, Ordering::Relaxed));
+        let span = info_span!("reconcile", object = %key, reconcileID = format!("{id:016x}"));
+        let reconciler = Arc::clone(&reconciler);
+        async move { reconciler.reconcile(&key).await.again }.instrument(span)
+    };
+    queue.run(reconcile, stopped(stop.clone())).await;
+}
+
+/// Resolves when told to stop.
+async fn stopped(mut stop: Receiver<bool>) {
+    // Fails when nobody is left who could tell: a stop as well.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Whom the markers speak for: what was given, or the UID of `kube-system`,
+/// which stays the same for the life of a cluster. Tries until it has it.
+async fn owner_id(options: &Options, client: &Client) -> String {
+    if let Some(given) = &options.owner_id {
+        return given.clone();
+    }
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let mut pause = Duration::from_millis(500);
+    loop {
+        let found = namespaces.get("kube-system").await.map(|found| found.metadata.uid);
+        match found {
+            Ok(Some(uid)) => return uid,
+            Ok(None) => warn!("The namespace kube-system has no UID"),
+            Err(error) => warn!(%error, "Could not read the namespace kube-system"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(30));
+    }
+}
+
+/// What the watches tell goes to the queue, and to the person concerned.
+struct Told {
+    waker: UnboundedSender<ObjectKey>,
+    objects: Kubernetes,
+    metrics: Arc<Metrics>,
+}
+
+impl Audience for Told {
+    fn wake(&self, key: ObjectKey) {
+        // Fails only once the queue is gone.
+        let _ = self.waker.send(key);
+    }
+
+    fn unreadable(&self, object: Unreadable) {
+        let Unreadable { subject, version: _, error } = object;
+        warn!(object = %subject.key, error, "Could not parse an object; it is left alone");
+        self.metrics.unreadable();
+        let objects = self.objects.clone();
+        let note = format!("the object does not parse and is left alone: {error}");
+        tokio::spawn(async move {
+            let reason = Reason::InvalidSpec.as_str();
+            let notice = Notice { warning: true, reason, note };
+            if let Err(error) = objects.post_event(&subject, &notice).await {
+                warn!(object = %subject.key, %error, "Could not post an Event");
+            }
+        });
+    }
+}

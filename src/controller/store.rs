@@ -1,0 +1,282 @@
+//! The objects as far as they are known: the newer of what the watch shows and
+//! what our own writes returned, with the claims that follow from them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::claimant::claimant;
+use super::objects::key_of;
+use super::watched::{Unreadable, Watched, pruned};
+use crate::api::SesMailFrom;
+use crate::authority::{Claims, ObjectKey, Standing};
+use crate::mail::Regions;
+
+/// All objects and their claims.
+///
+/// A reply to one of our writes is kept until the watch shows it or something
+/// newer, so nothing is ever decided on an object older than our last write.
+#[derive(Debug)]
+pub struct Store {
+    owner_id: String,
+    regions: Regions,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    held: HashMap<ObjectKey, Held>,
+    claims: Claims,
+}
+
+#[derive(Debug)]
+enum Held {
+    Object(Arc<SesMailFrom>),
+    Unreadable { version: String },
+}
+
+/// What an event of the watch means for others.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub struct Change {
+    /// The objects to plan again.
+    pub wake: BTreeSet<ObjectKey>,
+    /// Set once for each version of an object that does not parse.
+    pub unreadable: Option<Unreadable>,
+}
+
+impl Store {
+    /// An empty store. `owner_id` is whom the objects' markers speak for.
+    pub fn new(owner_id: String, regions: Regions) -> Self {
+        Self { owner_id, regions, known: Mutex::default() }
+    }
+
+    /// Takes in an object that the watch shows.
+    pub fn saw(&self, watched: Watched) -> Change {
+        let mut known = self.lock();
+        match watched.into_object() {
+            Ok(object) => {
+                let key = key_of(&object);
+                let held = known.held.get(&key);
+                if held.is_some_and(|held| !is_newer(version(&object), held.version())) {
+                    return Change::default();
+                }
+                let concerns_us = held.is_none_or(|held| held.differs(&object));
+                let mut wake = self.hold(&mut known, &key, object);
+                if concerns_us {
+                    wake.insert(key);
+                }
+                Change { wake, unreadable: None }
+            }
+            Err(unreadable) => {
+                let Unreadable { subject, version, .. } = &unreadable;
+                let held = known.held.get(&subject.key);
+                if held.is_some_and(|held| !is_newer(version, held.version())) {
+                    return Change::default();
+                }
+                // What it claimed while it parsed, it claims still: its records stand.
+                let held = Held::Unreadable { version: version.clone() };
+                known.held.insert(subject.key.clone(), held);
+                Change { wake: BTreeSet::new(), unreadable: Some(unreadable) }
+            }
+        }
+    }
+
+    /// Takes in the reply to one of our own writes. Returns the other objects
+    /// whose standing may have changed with it.
+    pub fn wrote(&self, object: SesMailFrom) -> BTreeSet<ObjectKey> {
+        let object = pruned(object);
+        let key = key_of(&object);
+        let mut known = self.lock();
+        // Gone meanwhile, or made anew under the same name: the watch knows better.
+        let current = known
+            .held
+            .get(&key)
+            .is_some_and(|held| held.is(&object) && is_newer(version(&object), held.version()));
+        if current { self.hold(&mut known, &key, object) } else { BTreeSet::new() }
+    }
+
+    /// Forgets an object that is gone. Returns the other objects whose standing
+    /// may have changed with it.
+    pub fn forget(&self, key: &ObjectKey) -> BTreeSet<ObjectKey> {
+        let mut known = self.lock();
+        known.held.remove(key);
+        known.claims.remove(key)
+    }
+
+    /// The object, and how it stands against the others. `None` where it is
+    /// gone, does not parse, or claims nothing.
+    pub fn view(&self, key: &ObjectKey) -> Option<(Arc<SesMailFrom>, Standing)> {
+        let known = self.lock();
+        match known.held.get(key)? {
+            Held::Object(object) => Some((Arc::clone(object), known.claims.standing(key)?)),
+            Held::Unreadable { .. } => None,
+        }
+    }
+
+    /// Every object known, those that do not parse included.
+    pub fn keys(&self) -> Vec<ObjectKey> {
+        self.lock().held.keys().cloned().collect()
+    }
+
+    /// Every object that parses.
+    pub fn objects(&self) -> Vec<Arc<SesMailFrom>> {
+        let objects = |held: &Held| match held {
+            Held::Object(object) => Some(Arc::clone(object)),
+            Held::Unreadable { .. } => None,
+        };
+        self.lock().held.values().filter_map(objects).collect()
+    }
+
+    fn hold(&self, known: &mut Known, key: &ObjectKey, object: SesMailFrom) -> BTreeSet<ObjectKey> {
+        let touched = match claimant(&object, &self.owner_id, &self.regions) {
+            Some(claimant) => known.claims.put(claimant),
+            None => known.claims.remove(key),
+        };
+        known.held.insert(key.clone(), Held::Object(Arc::new(object)));
+        touched
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn version(&self) -> &str {
+        match self {
+            Self::Object(object) => version(object),
+            Self::Unreadable { version } => version,
+        }
+    }
+
+    fn is(&self, object: &SesMailFrom) -> bool {
+        matches!(self, Self::Object(held) if held.metadata.uid == object.metadata.uid)
+    }
+
+    /// Whether an event brings anything that a plan looks at. Status is part of
+    /// it: one that a person wiped must be noticed.
+    fn differs(&self, object: &SesMailFrom) -> bool {
+        let Self::Object(held) = self else { return true };
+        let (old, new) = (&held.metadata, &object.metadata);
+        old.uid != new.uid
+            || old.generation != new.generation
+            || old.deletion_timestamp != new.deletion_timestamp
+            || old.finalizers != new.finalizers
+            || old.annotations != new.annotations
+            || held.status != object.status
+    }
+}
+
+fn version(object: &SesMailFrom) -> &str {
+    object.metadata.resource_version.as_deref().unwrap_or_default()
+}
+
+/// Whether resource version `a` is newer than `b` (comparable as integers
+/// since Kubernetes 1.35, and in practice always). Versions of another
+/// form are taken as newer when they differ.
+fn is_newer(a: &str, b: &str) -> bool {
+    match (a.parse::<u64>(), b.parse::<u64>()) {
+        (Ok(a), Ok(b)) => a > b,
+        _ => a != b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::testing::{key, object, watched};
+
+    fn store() -> Store {
+        Store::new("owner".into(), Regions::default())
+    }
+
+    fn held_version(store: &Store, name: &str) -> String {
+        let (object, _) = store.view(&key(name)).unwrap();
+        version(&object).to_owned()
+    }
+
+    #[test]
+    fn an_own_write_is_seen_before_the_watch_shows_it_and_is_not_undone_by_it() {
+        let store = store();
+        store.saw(watched(&object("a", 5)));
+        let mut reply = object("a", 8);
+        reply.metadata.finalizers = Some(vec!["mailfrom.dev/cleanup".into()]);
+        store.wrote(reply.clone());
+        assert_eq!(held_version(&store, "a"), "8");
+
+        assert_eq!(store.saw(watched(&object("a", 7))), Change::default(), "older than our write");
+        assert_eq!(held_version(&store, "a"), "8");
+        assert_eq!(store.saw(watched(&reply)), Change::default(), "an own write wakes nobody");
+        let mut edited = reply.clone();
+        edited.metadata.resource_version = Some("9".into());
+        edited.metadata.generation = Some(2);
+        assert_eq!(store.saw(watched(&edited)).wake, BTreeSet::from([key("a")]));
+    }
+
+    #[test]
+    fn a_wiped_status_wakes_and_a_new_label_does_not() {
+        let store = store();
+        let mut seen = object("a", 5);
+        seen.status = serde_json::from_value(json!({"observedGeneration": 1})).unwrap();
+        store.saw(watched(&seen));
+        seen.metadata.resource_version = Some("6".into());
+        seen.metadata.labels = Some([("team".to_owned(), "x".to_owned())].into());
+        assert_eq!(store.saw(watched(&seen)), Change::default());
+        assert_eq!(held_version(&store, "a"), "6");
+        seen.metadata.resource_version = Some("7".into());
+        seen.status = None;
+        assert_eq!(store.saw(watched(&seen)).wake, BTreeSet::from([key("a")]));
+    }
+
+    #[test]
+    fn an_object_that_does_not_parse_is_told_once_and_recovers() {
+        let store = store();
+        store.saw(watched(&object("good", 1)));
+        let broken: Watched = serde_json::from_value(json!({
+            "metadata": {"namespace": "mail", "name": "bad", "resourceVersion": "2"},
+            "spec": {"domain": 1},
+        }))
+        .unwrap();
+        assert!(store.saw(broken.clone()).unreadable.is_some());
+        assert_eq!(store.saw(broken), Change::default(), "told once a version");
+        assert!(store.view(&key("bad")).is_none());
+        assert!(store.view(&key("good")).is_some());
+        assert_eq!(
+            store.saw(watched(&object("bad", 3))).wake,
+            BTreeSet::from([key("bad"), key("good")])
+        );
+        assert!(store.view(&key("bad")).is_some());
+    }
+
+    #[test]
+    fn a_reply_does_not_bring_back_what_is_gone_or_replaced() {
+        let store = store();
+        store.saw(watched(&object("a", 5)));
+        store.forget(&key("a"));
+        store.wrote(object("a", 6));
+        assert!(store.view(&key("a")).is_none());
+        let mut anew = object("a", 7);
+        anew.metadata.uid = Some("other".into());
+        store.saw(watched(&anew));
+        store.wrote(object("a", 8));
+        assert_eq!(held_version(&store, "a"), "7");
+    }
+
+    #[test]
+    fn rivals_are_woken_when_a_claim_comes_or_goes() {
+        let store = store();
+        store.saw(watched(&object("a", 1)));
+        let change = store.saw(watched(&object("b", 2)));
+        assert_eq!(change.wake, BTreeSet::from([key("a"), key("b")]));
+        assert_eq!(store.forget(&key("a")), BTreeSet::from([key("b")]));
+    }
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(is_newer("10", "9"));
+        assert!(!is_newer("9", "9"));
+        assert!(is_newer("b", "a") && is_newer("a", "b") && !is_newer("a", "a"));
+    }
+}

@@ -1,0 +1,53 @@
+//! Logs to standard error: a short message that stays the same, and fields.
+
+use std::io;
+
+use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::fmt;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For reading at a terminal.
+    Text,
+}
+
+/// A filter from a level (`info`) or directives (`info,ses_mailfrom=debug`).
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
+    // The client logs each failed request as an error; who asked for it says
+    // what it means.
+    EnvFilter::builder().parse(format!("{text},kube_client::client::builder=off"))
+}
+
+/// Starts to log.
+///
+/// # Errors
+/// Logging was started before.
+pub fn init(format: LogFormat, filter: EnvFilter) -> Result<(), TryInitError> {
+    let logs = fmt().with_env_filter(filter).with_writer(io::stderr);
+    match format {
+        LogFormat::Json => {
+            let json = logs.json().flatten_event(true).with_span_list(false);
+            json.finish().try_init()
+        }
+        LogFormat::Text => logs.finish().try_init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_or_directives_make_a_filter_and_nonsense_does_not() {
+        assert!(filter("info").is_ok());
+        assert!(filter("warn,ses_mailfrom=debug").is_ok());
+        assert!(filter("ses_mailfrom=loud").is_err());
+    }
+}

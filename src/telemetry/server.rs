@@ -1,0 +1,123 @@
+//! `/livez`, `/readyz` and `/metrics`.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use super::metrics::Metrics;
+
+/// What the text format is called (OpenMetrics 1.0).
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Lists what is missing before the operator is ready; nothing when it is.
+pub type Health = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
+/// A bound socket.
+#[derive(Debug)]
+pub struct Listener(TcpListener);
+
+impl Listener {
+    /// Binds the first of these addresses that can be bound: `[::]` is not
+    /// there on machines without IPv6.
+    ///
+    /// # Errors
+    /// Why the last could not be bound.
+    pub async fn bind(addresses: &[SocketAddr]) -> io::Result<Self> {
+        TcpListener::bind(addresses).await.map(Self)
+    }
+
+    /// Where it answers.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+/// Answers until `stop` resolves.
+///
+/// # Errors
+/// The socket failed.
+pub async fn serve(
+    listener: Listener,
+    metrics: Arc<Metrics>,
+    health: Health,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let router = router(metrics, health);
+    axum::serve(listener.0, router).with_graceful_shutdown(stop).await
+}
+
+fn router(metrics: Arc<Metrics>, health: Health) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(move || async move { readiness(&health()) }))
+        .route("/metrics", get(move || async move { exposition(&metrics) }))
+}
+
+fn readiness(missing: &[String]) -> (StatusCode, String) {
+    if missing.is_empty() {
+        (StatusCode::OK, "ok\n".into())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n")
+    }
+}
+
+fn exposition(metrics: &Metrics) -> impl IntoResponse + use<> {
+    let content_type = [(header::CONTENT_TYPE, OPEN_METRICS)];
+    match metrics.render() {
+        Ok(text) => (StatusCode::OK, content_type, text),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, content_type, error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    async fn fetch(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn says_what_is_missing_and_shows_metrics() {
+        let listener = Listener::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+        let address = listener.address().unwrap();
+        let health: Health = Arc::new(|| vec!["the first list of mail is not complete".into()]);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async { drop(stopped.await) };
+        let server = tokio::spawn(serve(listener, Arc::default(), health, stopped));
+        let ready = fetch(address, "/readyz").await;
+        assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
+        assert!(ready.contains("the first list of mail is not complete"), "{ready}");
+        assert!(fetch(address, "/livez").await.starts_with("HTTP/1.1 200"));
+        let metrics = fetch(address, "/metrics").await;
+        assert!(metrics.contains("sesmailfrom_build_info{"), "{metrics}");
+        assert!(metrics.contains("openmetrics-text"), "{metrics}");
+        stop.send(()).unwrap();
+        server.await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn ready_when_nothing_is_missing() {
+        assert_eq!(readiness(&[]).0, StatusCode::OK);
+    }
+}
