@@ -1,0 +1,7 @@
+//! The real binary, as its Deployment runs it, against a real API server and a
+//! simulated AWS. One control plane for all tests here; a namespace, an AWS and
+//! an operator of its own for each.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod life;
+mod stage;

@@ -1,0 +1,262 @@
+//! What every test here stands on.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use aws_simulator::{
+    ACCOUNT, CheckSchedule, Config, Delegation, Listen, Quotas, Route53Config, Serving, SesConfig,
+    SimClock, Simulator, ZoneSpec,
+};
+use harness::{ControlPlane, Deployment, Launch, Operator, wait_until};
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+use ses_mailfrom::api::{RegionStatus, SesMailFrom, SesMailFromStatus};
+use tokio::sync::OnceCell;
+
+/// How long anything may take that should take seconds, on a busy machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const ZONE: &str = "Z0EXAMPLE";
+pub(crate) const DOMAIN: &str = "example.com";
+pub(crate) const NAME: &str = "bounce.example.com";
+pub(crate) const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
+
+/// The operator's durations, compressed so that what takes minutes takes a
+/// fraction of a second. The simulated AWS has a clock of its own.
+const DURATIONS: [(&str, &str); 15] = [
+    ("--verification-window", "1h"),
+    ("--drain-window", "1h"),
+    ("--poll-min", "100ms"),
+    ("--poll-max", "300ms"),
+    ("--resync", "500ms"),
+    ("--restart-pause-min", "300ms"),
+    ("--restart-pause-max", "2s"),
+    ("--put-hold-off", "200ms"),
+    ("--stall-grace", "1s"),
+    ("--stale-after", "10m"),
+    ("--drift-loop-window", "10m"),
+    ("--insync-fallback", "1s"),
+    ("--max-observation-age", "2s"),
+    ("--zone-cache", "300ms"),
+    ("--ses-rate", "500"),
+];
+
+/// A namespace, an AWS with `example.com` in it, and how to start an operator.
+pub(crate) struct Stage {
+    pub plane: &'static ControlPlane,
+    pub namespace: String,
+    pub aws: Simulator,
+    pub serving: Serving,
+    pub launch: Launch,
+    client: kube::Client,
+}
+
+/// SES that looks at once and then every simulated minute; Route 53 in sync at
+/// once; no quotas. Tests set what they are about.
+pub(crate) fn instant() -> Config {
+    Config {
+        ses: SesConfig { checks: CheckSchedule::eager(), ..SesConfig::default() },
+        route53: Route53Config { in_sync_after: Duration::ZERO, ..Route53Config::default() },
+        quotas: Quotas::off(),
+        ..Config::default()
+    }
+}
+
+async fn plane() -> &'static ControlPlane {
+    static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    let plane = ControlPlane::shared().await.expect("a control plane");
+    let install = || async {
+        plane.apply_kustomize("deploy").await.expect("kubectl apply -k deploy");
+        let crd = "crd/sesmailfroms.mailfrom.dev";
+        let wait = ["wait", "--for=condition=Established", "--timeout=60s", crd];
+        plane.kubectl(wait).await.expect("an established CRD");
+    };
+    INSTALLED.get_or_init(install).await;
+    plane
+}
+
+impl Stage {
+    /// A stage with a delegated zone and a verified identity in both regions.
+    pub(crate) async fn new(test: &str) -> Self {
+        Self::with(test, instant()).await
+    }
+
+    pub(crate) async fn with(test: &str, config: Config) -> Self {
+        let stage = Self::bare(test, config).await;
+        stage.aws.with(|world| {
+            for region in REGIONS {
+                world.set_identity(ACCOUNT, region, DOMAIN, true);
+            }
+            let zone = ZoneSpec::public(ACCOUNT, DOMAIN).id(ZONE).delegation(Delegation::Here);
+            world.create_zone(zone).expect("a zone");
+        });
+        stage
+    }
+
+    /// A stage whose AWS is empty.
+    pub(crate) async fn bare(test: &str, config: Config) -> Self {
+        let plane = plane().await;
+        let namespace = plane.namespace(test).await.expect("a namespace");
+        let aws = Simulator::new(config, SimClock::manual());
+        let serving = aws.serve(Listen::default()).await.expect("a served AWS");
+        let objects = plane.kustomize("deploy").await.expect("kubectl kustomize deploy");
+        let deployment = Deployment::find(&objects).expect("the Deployment");
+        let launch = Launch::new(deployment, env!("CARGO_BIN_EXE_ses-mailfrom"))
+            .aws(&serving.endpoint())
+            .dns(serving.resolver(), serving.dns_port())
+            .watch_namespace(&namespace)
+            .flag("--route53-rate", "500");
+        let launch =
+            DURATIONS.iter().fold(launch, |launch, (flag, value)| launch.flag(flag, value));
+        let client = plane.client().await.expect("a client");
+        Self { plane, namespace, aws, serving, launch, client }
+    }
+
+    /// Sets a flag of the operators that are started from now on.
+    pub(crate) fn flag(mut self, name: &str, value: &str) -> Self {
+        self.launch = self.launch.flag(name, value);
+        self
+    }
+
+    /// Starts an operator and waits until it is ready.
+    pub(crate) async fn operator(&self) -> Operator {
+        let operator = self.launch.start(self.plane).await.expect("an operator");
+        operator.ready(LIMIT).await.expect("a ready operator");
+        operator
+    }
+
+    pub(crate) fn api(&self) -> Api<SesMailFrom> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub(crate) fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
+    /// Applies a `SesMailFrom` with this spec, for `example.com` and `bounce`
+    /// where it does not say otherwise.
+    pub(crate) async fn apply(&self, name: &str, spec: Value) -> SesMailFrom {
+        let mut whole = json!({"domain": DOMAIN, "subdomain": "bounce"});
+        let fields = spec.as_object().expect("an object").clone();
+        whole.as_object_mut().expect("an object").extend(fields);
+        let object = json!({
+            "apiVersion": "mailfrom.dev/v1alpha1", "kind": "SesMailFrom",
+            "metadata": {"name": name}, "spec": whole,
+        });
+        let params = PatchParams::apply("person").force();
+        self.api().patch(name, &params, &Patch::Apply(&object)).await.expect("an applied object")
+    }
+
+    /// Changes fields of the spec by a merge patch.
+    pub(crate) async fn edit(&self, name: &str, spec: Value) {
+        let patch = json!({"spec": spec});
+        let params = PatchParams::default();
+        self.api().patch(name, &params, &Patch::Merge(&patch)).await.expect("an edited object");
+    }
+
+    pub(crate) async fn annotate(&self, name: &str, key: &str, value: &str) {
+        let patch = json!({"metadata": {"annotations": {key: value}}});
+        let params = PatchParams::default();
+        self.api().patch(name, &params, &Patch::Merge(&patch)).await.expect("an annotated object");
+    }
+
+    pub(crate) async fn delete(&self, name: &str) {
+        self.api().delete(name, &DeleteParams::default()).await.expect("a deletion");
+    }
+
+    /// Waits until the object is gone.
+    pub(crate) async fn gone(&self, name: &str) {
+        let api = self.api();
+        wait_until(format!("{name} to be gone"), LIMIT, async || match api.get_opt(name).await {
+            Ok(None) => Ok(()),
+            Ok(Some(object)) => Err(shown(&object)),
+            Err(error) => Err(error.to_string()),
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Waits until `probe` is content with the object.
+    pub(crate) async fn until<T>(
+        &self,
+        name: &str,
+        what: &str,
+        probe: impl Fn(&SesMailFrom) -> Option<T>,
+    ) -> T {
+        let api = self.api();
+        wait_until(format!("{name}: {what}"), LIMIT, async || match api.get(name).await {
+            Ok(object) => probe(&object).ok_or_else(|| shown(&object)),
+            Err(error) => Err(error.to_string()),
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Waits for a condition to have this status and reason, for the generation
+    /// that stands. Yields its message.
+    pub(crate) async fn condition(&self, name: &str, kind: &str, expected: &str) -> String {
+        self.until(name, &format!("{kind} {expected}"), |object| {
+            let status = object.status.as_ref()?;
+            let current = Some(status.observed_generation) == object.metadata.generation;
+            let found = status.conditions.iter().find(|condition| condition.type_ == kind)?;
+            let said = format!("{} {}", found.status, found.reason);
+            (current && said == expected).then(|| found.message.clone())
+        })
+        .await
+    }
+
+    /// Waits for `Ready`.
+    pub(crate) async fn ready(&self, name: &str) -> SesMailFromStatus {
+        self.condition(name, "Ready", "True Succeeded").await;
+        self.until(name, "a status", |object| object.status.clone()).await
+    }
+
+    /// Waits until the truth of the simulated AWS is as asked.
+    pub(crate) async fn world<T>(
+        &self,
+        what: &str,
+        probe: impl FnMut(&aws_simulator::World) -> Option<T>,
+    ) -> T {
+        let seen = self.aws.wait_for(what, LIMIT, probe).await;
+        seen.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The writes to AWS so far, in order: `ChangeResourceRecordSets` and
+    /// `PutEmailIdentityMailFromAttributes`.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        self.aws.with(|world| {
+            let writes = world.calls().iter().filter(|call| is_write(&call.action));
+            writes
+                .map(|call| format!("{} {} {}", call.action, call.region, call.parameters))
+                .collect()
+        })
+    }
+
+    /// How many requests of this action there have been.
+    pub(crate) fn calls(&self, action: &str) -> usize {
+        self.aws.with(|world| world.calls_of(action).count())
+    }
+
+    /// Waits until every answer of AWS has been looked at anew: `rounds` more
+    /// reads of the identity, which a settled object does once a resync.
+    pub(crate) async fn rounds(&self, rounds: usize) {
+        let before = self.calls("GetEmailIdentity");
+        self.world("more reads of SES", |world| {
+            (world.calls_of("GetEmailIdentity").count() >= before + rounds).then_some(())
+        })
+        .await;
+    }
+}
+
+pub(crate) fn is_write(action: &str) -> bool {
+    matches!(action, "ChangeResourceRecordSets" | "PutEmailIdentityMailFromAttributes")
+}
+
+/// What `region` of a status says.
+pub(crate) fn region<'s>(status: &'s SesMailFromStatus, name: &str) -> &'s RegionStatus {
+    status.regions.iter().find(|region| region.name == name).expect("the region in status")
+}
+
+fn shown(object: &impl Debug) -> String {
+    format!("{object:?}")
+}
