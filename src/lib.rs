@@ -4,6 +4,7 @@
 pub mod api;
 pub mod authority;
 pub mod aws;
+pub mod cli;
 pub mod clock;
 pub mod controller;
 pub mod dns;

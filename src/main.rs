@@ -1,3 +1,7 @@
 //! The operator.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ses_mailfrom::cli::main()
+}

@@ -15,15 +15,21 @@ use crate::plan::{Effect, Fault, WriteFault};
 use crate::telemetry::Drift;
 
 /// How far the effects of a plan came.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Applied {
+    /// What stopped them.
+    pub stop: Option<Stop>,
+    /// Whether anything was done.
+    pub advanced: bool,
+    /// Whether AWS was told anything.
+    pub told_aws: bool,
+}
+
+/// Why effects were not done to the end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Reach {
-    /// All were done.
-    All,
+pub(super) enum Stop {
     /// The next has no permit yet.
-    Blocked {
-        /// Whether anything was done before.
-        advanced: bool,
-    },
+    Blocked,
     /// One failed; the memory says which and why.
     Failed,
 }
@@ -76,48 +82,40 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         &self,
         object: &Arc<SesMailFrom>,
         effects: Vec<Effect>,
-    ) -> Result<Reach, ObjectError> {
+    ) -> Result<Applied, ObjectError> {
         let mut object = Arc::clone(object);
         let mut steps: VecDeque<Step<X>> = effects.into_iter().map(Step::from).collect();
-        let mut advanced = false;
+        let mut applied = Applied::default();
         while let Some(step) = steps.pop_front() {
-            let done = match step {
+            let told = match step {
                 Step::AddFinalizer => {
                     object = self.took(self.objects.add_finalizer(&object).await?);
                     info!("Added the finalizer");
-                    true
+                    Ok(false)
                 }
                 Step::RemoveFinalizer => {
                     object = self.took(self.objects.remove_finalizer(&object).await?);
                     info!("Removed the finalizer");
-                    true
+                    Ok(false)
                 }
                 Step::WriteStatus(status) => {
-                    if !self.permits_until_next_status(steps.make_contiguous()) {
-                        return Ok(Reach::Blocked { advanced });
+                    if self.permits_until_next_status(steps.make_contiguous()) {
+                        object = self.took(self.objects.apply_status(&object, &status).await?);
+                        Ok(false)
+                    } else {
+                        Err(Stop::Blocked)
                     }
-                    object = self.took(self.objects.apply_status(&object, &status).await?);
-                    true
                 }
-                Step::Change(mut step) => {
-                    if !step.obtain(&self.outside) {
-                        return Ok(Reach::Blocked { advanced });
-                    }
-                    self.change_records(&object, step).await
-                }
-                Step::Put(mut step) => {
-                    if !step.obtain(&self.outside) {
-                        return Ok(Reach::Blocked { advanced });
-                    }
-                    self.put_mail_from(&object, step).await
-                }
+                Step::Change(step) => self.change_records(&object, step).await.map(|()| true),
+                Step::Put(step) => self.put_mail_from(&object, step).await.map(|()| true),
             };
-            if !done {
-                return Ok(Reach::Failed);
+            match told {
+                Ok(told) => applied.told_aws |= told,
+                Err(stop) => return Ok(Applied { stop: Some(stop), ..applied }),
             }
-            advanced = true;
+            applied.advanced = true;
         }
-        Ok(Reach::All)
+        Ok(applied)
     }
 
     fn took(&self, reply: SesMailFrom) -> Arc<SesMailFrom> {
@@ -143,62 +141,67 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         true
     }
 
-    async fn change_records(&self, object: &SesMailFrom, step: ChangeStep<X>) -> bool {
-        let ChangeStep { permit: Some(permit), grant, batch, repair } = step else { return false };
+    async fn change_records(
+        &self,
+        object: &SesMailFrom,
+        mut step: ChangeStep<X>,
+    ) -> Result<(), Stop> {
+        step.obtain(&self.outside);
+        let ChangeStep { permit, grant, batch, repair } = step;
+        let permit = permit.ok_or(Stop::Blocked)?;
         let place = grant.place().clone();
-        let zone = batch.zone.clone();
         let changed = self.outside.change_records(permit, grant, &batch).await;
-        let now = self.clock.now();
-        let done = self.settle(object, &place, changed.as_ref().err());
-        if let (Ok(id), Place::Name(name)) = (changed, &place) {
+        let id = self.settle(object, &place, changed)?;
+        if let Place::Name(name) = &place {
+            let now = self.clock.now();
             self.memories.amend(object, |memory| {
                 memory.changes.insert(name.name().clone(), (id, now));
             });
-            info!(%name, %zone, repair, "Changed the records");
-            if repair {
-                self.metrics.drift_corrected(Drift::Records);
-            }
         }
-        done
+        info!(name = %place, zone = %batch.zone, repair, "Changed the records");
+        if repair {
+            self.metrics.drift_corrected(Drift::Records);
+        }
+        Ok(())
     }
 
-    async fn put_mail_from(&self, object: &SesMailFrom, step: PutStep<X>) -> bool {
-        let PutStep { permit: Some(permit), grant, region, mail_from, behavior, repair } = step
-        else {
-            return false;
-        };
+    async fn put_mail_from(&self, object: &SesMailFrom, mut step: PutStep<X>) -> Result<(), Stop> {
+        step.obtain(&self.outside);
+        let PutStep { permit, grant, region, mail_from, behavior, repair } = step;
+        let permit = permit.ok_or(Stop::Blocked)?;
         let place = grant.place().clone();
         let put = self.outside.put_mail_from(permit, grant, &region, mail_from.as_ref(), behavior);
-        let done = self.settle(object, &place, put.await.err().as_ref());
-        if done {
-            let mail_from = mail_from.as_ref().map_or("", MailFromDomain::as_str);
-            let behavior = behavior.as_str();
-            info!(%region, mail_from, behavior, repair, "Told SES the MAIL FROM domain");
-            if repair {
-                self.metrics.drift_corrected(Drift::MailFrom);
-            }
+        self.settle(object, &place, put.await)?;
+        let mail_from = mail_from.as_ref().map_or("", MailFromDomain::as_str);
+        info!(%region, mail_from, behavior = behavior.as_str(), repair, "Told SES the MAIL FROM domain");
+        if repair {
+            self.metrics.drift_corrected(Drift::MailFrom);
         }
-        done
+        Ok(())
     }
 
-    /// Remembers how a write at a place ended. Tells whether it was done.
-    fn settle(&self, object: &SesMailFrom, place: &Place, fault: Option<&Fault>) -> bool {
+    /// Remembers how a write at a place ended.
+    fn settle<T>(
+        &self,
+        object: &SesMailFrom,
+        place: &Place,
+        written: Result<T, Fault>,
+    ) -> Result<T, Stop> {
+        let fault = match written {
+            Ok(written) => {
+                self.memories.amend(object, |memory| drop(memory.faults.remove(place)));
+                return Ok(written);
+            }
+            Err(fault) => fault,
+        };
+        info!(%place, reason = fault.reason.as_str(), error = fault.message, "A write to AWS failed");
         let at = self.clock.now();
-        self.memories.amend(object, |memory| match fault {
-            None => {
-                memory.faults.remove(place);
-            }
-            Some(fault) => {
-                let count = memory.faults.get(place).map_or(0, |before| before.count);
-                let count = count.saturating_add(1);
-                memory.faults.insert(place.clone(), WriteFault { fault: fault.clone(), at, count });
-            }
+        self.memories.amend(object, |memory| {
+            let before = memory.faults.get(place).map_or(0, |before| before.count);
+            let count = before.saturating_add(1);
+            memory.faults.insert(place.clone(), WriteFault { fault, at, count });
         });
-        if let Some(fault) = fault {
-            let reason = fault.reason.as_str();
-            info!(%place, reason, error = fault.message, "A write to AWS failed");
-        }
-        fault.is_none()
+        Err(Stop::Failed)
     }
 }
 

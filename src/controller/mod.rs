@@ -8,6 +8,8 @@ mod apply;
 mod backoff;
 mod claimant;
 mod kubernetes;
+mod live;
+mod lookups;
 mod memories;
 mod objects;
 mod outside;
@@ -26,6 +28,7 @@ mod watched;
 
 pub use claimant::claimant;
 pub use kubernetes::{Kubernetes, api_client, watch_client};
+pub use live::Live;
 pub use memories::Memories;
 pub use objects::{ObjectError, Objects, Subject, has_finalizer, key_of};
 pub use outside::Outside;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::apply::Reach;
+use super::apply::{Applied, Stop};
 use super::memories::Memories;
 use super::objects::{ObjectError, Objects, Subject};
 use super::outside::Outside;
@@ -16,6 +16,7 @@ use super::store::Store;
 use super::transitions::log_transitions;
 use crate::api::{SesMailFrom, SesMailFromStatus};
 use crate::authority::{ObjectKey, Standing};
+use crate::aws;
 use crate::clock::Clock;
 use crate::plan::{self, Answer, Facts, Notice, Plan, Question, Settings, World};
 use crate::telemetry::{Metrics, Verdict};
@@ -31,8 +32,8 @@ const LONG: Duration = Duration::from_secs(15);
 /// Decides what to do, as [`plan::plan`] does.
 pub type Planner = Arc<dyn Fn(&World<'_>) -> Plan + Send + Sync>;
 
-/// Wakes objects: plans them again soon.
-pub type Wake = Arc<dyn Fn(ObjectKey) + Send + Sync>;
+/// Wakes an object: plans it again soon. Must not block.
+pub type Wake = aws::Wake;
 
 /// What every reconcile works with.
 pub struct Reconciler<O, X> {
@@ -103,18 +104,21 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
                 return Ok(Outcome { verdict: Verdict::Settled, again: Again::WhenWoken });
             };
             let (plan, awaits_answer) = self.decide(&object, &standing);
-            let Plan { questions: _, effects, report, notices, wake, memory, reason: _ } = plan;
+            let Plan { questions: _, effects, report, mut notices, wake, memory, reason: _ } = plan;
             self.memories.keep(&object, memory);
 
             let mut awaits_permit = false;
             if !effects.is_empty() {
-                match self.apply(&object, effects).await? {
-                    Reach::All => self.post(&object, &notices).await,
-                    Reach::Blocked { advanced: false } => awaits_permit = true,
-                    Reach::Blocked { advanced: true } => {}
+                let Applied { stop, advanced, told_aws } = self.apply(&object, effects).await?;
+                if stop.is_none() || told_aws {
+                    self.post(&object, &notices).await;
+                }
+                match stop {
                     // Once, the next plan may go on elsewhere; twice is enough for now.
-                    Reach::Failed if failed_before => return Ok(Outcome::write_failed(wake)),
-                    Reach::Failed => failed_before = true,
+                    Some(Stop::Failed) if failed_before => return Ok(Outcome::write_failed(wake)),
+                    Some(Stop::Failed) => failed_before = true,
+                    Some(Stop::Blocked) => awaits_permit = !advanced,
+                    None => {}
                 }
                 if !awaits_permit {
                     if started.elapsed() > LONG {
@@ -122,6 +126,8 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
                     }
                     continue;
                 }
+                // They speak of effects that were not done.
+                notices.clear();
             }
             if let Some(report) = report {
                 self.report(&object, &report, &notices).await?;
@@ -192,7 +198,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
     /// Takes in the reply to an own write.
     pub(super) fn written(&self, object: SesMailFrom) {
         for other in self.store.wrote(object) {
-            (self.wake)(other);
+            (self.wake)(&other);
         }
     }
 

@@ -193,7 +193,7 @@ fn bench(planner: impl Fn(&World<'_>) -> Plan + Send + Sync + 'static) -> Bench 
             settings: settings(),
             clock: Clock::from_fn(|| NOW),
             metrics: Arc::new(Metrics::default()),
-            wake: Arc::new(move |key| heard.lock().unwrap().push(key)),
+            wake: Arc::new(move |key| heard.lock().unwrap().push(key.clone())),
             planner: Arc::new(planner),
         },
     }
@@ -382,6 +382,7 @@ async fn without_a_permit_nothing_is_written_ahead_and_the_report_is_made() {
         Plan {
             effects: vec![Effect::WriteStatus(status("ahead")), change(world, false), put(world)],
             report: (!reported).then(|| status("waiting")),
+            notices: notice(),
             ..Plan::default()
         }
     });

@@ -93,7 +93,7 @@ pub async fn run<X: Outside>(
             metrics: metrics.clone(),
         });
         // Fails only once the queue is gone, and then nobody has to be woken.
-        let wake: Wake = Arc::new(move |key| drop(waker.send(key)));
+        let wake: Wake = Arc::new(move |key| drop(waker.send(key.clone())));
         let reconciler = Reconciler {
             outside: outside(Arc::clone(&wake), &metrics),
             objects: writer,

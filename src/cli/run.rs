@@ -1,0 +1,119 @@
+//! `ses-mailfrom run`.
+
+use std::env;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::CommandFactory as _;
+use clap::error::ErrorKind;
+use kube::Config;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tracing::info;
+
+use super::Cli;
+use super::flags::RunFlags;
+use super::values::Resolver;
+use crate::aws::{self, Aws, Call};
+use crate::clock::Clock;
+use crate::controller::{self, Live, Options};
+use crate::dns::{self, Dns};
+use crate::plan::Settings;
+use crate::telemetry::{self, Listener, Metrics};
+
+type Ended = Result<(), Box<dyn Error>>;
+
+/// How long tasks that outlive the operator may take to end.
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// Runs the operator until it is told to stop.
+pub(super) fn run(flags: RunFlags) -> Ended {
+    if let Err(refusal) = flags.check() {
+        Cli::command().error(ErrorKind::ValueValidation, refusal).exit();
+    }
+    let settings = flags.settings()?;
+    let dns = dns_settings(&flags)?;
+    telemetry::init(flags.logs.log_format.into(), telemetry::filter(&flags.logs.log)?)?;
+    let runtime = Runtime::new()?;
+    let ended = runtime.block_on(operate(flags, settings, dns));
+    // Look-ups under way are of no use any more.
+    runtime.shutdown_timeout(LEAVE);
+    ended
+}
+
+async fn operate(flags: RunFlags, settings: Settings, dns: dns::Settings) -> Ended {
+    let stop = on_signal()?;
+    let listener = Listener::bind(&flags.listen.addresses()).await?;
+    let address = listener.address()?.to_string();
+    info!(version = env!("CARGO_PKG_VERSION"), address, "Started");
+    let kubernetes = Config::infer().await?;
+    let sdk = aws::load_config().await;
+    let clock = Clock::system();
+    let rates = aws::Settings {
+        ses_rate: flags.ses_rate,
+        route53_rate: flags.route53_rate,
+        ..aws::Settings::default()
+    };
+    let outside = |wake: controller::Wake, metrics: &Arc<Metrics>| {
+        let (counted, woken) = (Arc::clone(metrics), Arc::clone(&wake));
+        let observer = Arc::new(move |call: &Call| count(&counted, call));
+        let aws = Aws::new(&sdk, rates, clock.clone(), woken, observer);
+        Live::new(aws, Dns::new(dns), clock.clone(), wake)
+    };
+    let options = Options {
+        namespaces: flags.watch_namespace,
+        owner_id: flags.owner_id,
+        max_concurrent_reconciles: flags.max_concurrent_reconciles.into(),
+        instance: env::var("HOSTNAME").unwrap_or_else(|_| "ses-mailfrom".into()),
+        settings,
+    };
+    controller::run(options, &kubernetes, listener, outside, stop).await?;
+    info!("Stopped");
+    Ok(())
+}
+
+fn count(metrics: &Metrics, call: &Call) {
+    let Call { service, operation, region, code, duration } = call;
+    metrics.aws_request(service, operation, region, code, *duration);
+}
+
+/// # Errors
+/// The system's resolvers cannot be read.
+fn dns_settings(flags: &RunFlags) -> Result<dns::Settings, Box<dyn Error>> {
+    let resolvers = flags.dns_resolver.iter().filter_map(|resolver| match resolver {
+        Resolver::System => None,
+        Resolver::At(address) => Some(*address),
+    });
+    let resolvers: Vec<_> = resolvers.collect();
+    let settings = if resolvers.is_empty() {
+        dns::Settings::system().map_err(|error| format!("--dns-resolver system: {error}"))?
+    } else {
+        dns::Settings { resolvers, ..dns::Settings::default() }
+    };
+    Ok(dns::Settings { port: flags.dns_port, ..settings })
+}
+
+/// Turns true on SIGTERM or SIGINT.
+fn on_signal() -> Result<watch::Receiver<bool>, Box<dyn Error>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (told, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        let name = first(&mut terminate, &mut interrupt).await;
+        info!(signal = name, "Stopping");
+        // Fails only if nobody listens, and then all has stopped.
+        let _ = told.send(true);
+        // Held, so that a second signal changes nothing.
+        told.closed().await;
+    });
+    Ok(stop)
+}
+
+async fn first(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
