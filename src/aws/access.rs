@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, Weak};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -57,14 +58,23 @@ pub(super) struct Access {
 }
 
 /// Everything that runs in the background; ends when dropped.
-#[derive(Debug, Default)]
-pub(super) struct Tasks(Mutex<JoinSet<()>>);
+#[derive(Debug)]
+pub(super) struct Tasks {
+    /// A permit may be dropped outside the runtime, while it is shut down.
+    runtime: Handle,
+    running: Mutex<JoinSet<()>>,
+}
 
 impl Tasks {
+    /// On the present runtime.
+    pub(super) fn new() -> Self {
+        Self { runtime: Handle::current(), running: Mutex::default() }
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = lock(&self.0);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
+        let mut running = lock(&self.running);
+        while running.try_join_next().is_some() {}
+        running.spawn_on(task, &self.runtime);
     }
 }
 

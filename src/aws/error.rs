@@ -149,6 +149,8 @@ impl fmt::Display for Error {
 
 impl StdError for Error {}
 
+const UNREADABLE: &str = "the answer could not be read";
+
 /// The kind, and AWS's own words as far as they may be repeated.
 fn classify<E>(error: &SdkError<E, HttpResponse>) -> (ErrorKind, String)
 where
@@ -164,32 +166,29 @@ where
             unavailable("no answer in time")
         }
         SdkError::DispatchFailure(_) => unavailable("AWS could not be reached"),
-        SdkError::ServiceError(service) => {
-            let status = service.raw().status().as_u16();
-            of_service(status, service.err(), batch_texts(error).as_deref())
-        }
+        SdkError::ServiceError(service) => match source::<InvalidChangeBatch>(error) {
+            Some(batch) => (ErrorKind::InvalidChangeBatch, batch_text(batch)),
+            None => of_service(service.raw().status().as_u16(), service.err()),
+        },
         SdkError::ConstructionFailure(_) => {
             (ErrorKind::BadRequest, "the request could not be built".to_owned())
         }
-        _ => unavailable("the answer could not be read"),
+        _ => unavailable(UNREADABLE),
     }
 }
 
-fn of_service(
-    status: u16,
-    error: &impl ProvideErrorMetadata,
-    batch: Option<&str>,
-) -> (ErrorKind, String) {
-    let code = error.code().unwrap_or_default();
-    let said = batch.or_else(|| error.message()).unwrap_or_default();
+fn of_service(status: u16, error: &impl ProvideErrorMetadata) -> (ErrorKind, String) {
+    let (code, said) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
     // A code may carry a namespace before '#' or a place after ':'.
     let code = code.rsplit('#').next().unwrap_or(code);
     let code = code.split(':').next().unwrap_or(code);
     let kind = kind_of(code, status, said);
     let detail = match kind {
         ErrorKind::Credentials => code.to_owned(),
+        // The SDK calls an answer of success that it cannot read an error of the service.
+        ErrorKind::Unavailable if status < 400 => UNREADABLE.to_owned(),
         ErrorKind::Unavailable => "AWS answered with an error of its own".to_owned(),
-        _ if said.is_empty() => format!("{code} ({status})"),
+        _ if said.is_empty() => format!("HTTP status {status} {code}"),
         _ => said.to_owned(),
     };
     (kind, detail)
@@ -223,12 +222,11 @@ fn kind_of(code: &str, status: u16, said: &str) -> ErrorKind {
         | "UnrecognizedClientException" => ErrorKind::Credentials,
         "LimitExceededException" | "LimitsExceeded" => ErrorKind::LimitExceeded,
         "PriorRequestNotComplete" => ErrorKind::PriorRequest,
-        "InvalidChangeBatch" => ErrorKind::InvalidChangeBatch,
         "NotFoundException" | "NoSuchHostedZone" | "NoSuchChange" => ErrorKind::NotFound,
         // SES words these two as bad requests.
         "BadRequestException" if said.contains("does not exist") => ErrorKind::NotFound,
         "BadRequestException" if said.contains("not verified") => ErrorKind::NotVerified,
-        _ if status >= 500 => ErrorKind::Unavailable,
+        _ if !(400..500).contains(&status) => ErrorKind::Unavailable,
         _ if status == 429 => ErrorKind::Throttled,
         _ if status == 403 => ErrorKind::AccessDenied,
         _ => ErrorKind::BadRequest,
@@ -236,10 +234,11 @@ fn kind_of(code: &str, status: u16, said: &str) -> ErrorKind {
 }
 
 /// Route 53 may say why in a list beside the message.
-fn batch_texts(error: &(dyn StdError + 'static)) -> Option<String> {
-    let batch = source::<InvalidChangeBatch>(error)?;
-    let texts = batch.messages();
-    (!texts.is_empty()).then(|| texts.join("; "))
+fn batch_text(batch: &InvalidChangeBatch) -> String {
+    match batch.messages() {
+        [] => batch.message().unwrap_or_default().to_owned(),
+        texts => texts.join("; "),
+    }
 }
 
 /// The first error of a type on the way to the root cause.
@@ -252,4 +251,131 @@ fn source<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Opt
         next = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_route53::operation::change_resource_record_sets::ChangeResourceRecordSetsError;
+    use aws_sdk_sesv2::error::ErrorMetadata;
+    use aws_sdk_sesv2::operation::get_email_identity::GetEmailIdentityError;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+
+    use super::super::call::Operation;
+    use super::*;
+
+    fn answer(status: u16) -> HttpResponse {
+        let status = StatusCode::try_from(status).unwrap_or_else(|_| unreachable!("a status"));
+        HttpResponse::new(status, SdkBody::empty())
+    }
+
+    fn error(status: u16, code: &str, message: &str) -> Error {
+        let meta = ErrorMetadata::builder().code(code).message(message).build();
+        let error = SdkError::service_error(GetEmailIdentityError::generic(meta), answer(status));
+        Error::from_sdk(&Target::global(Operation::GetEmailIdentity, "example.com"), &error)
+    }
+
+    #[test]
+    fn codes_and_statuses_tell_the_kind() {
+        use ErrorKind as Kind;
+        for (status, code, message, kind, transient) in [
+            (429, "TooManyRequestsException", "", Kind::Throttled, true),
+            (400, "Throttling", "Rate exceeded", Kind::Throttled, true),
+            (429, "", "", Kind::Throttled, true),
+            (403, "AccessDeniedException", "User: arn…", Kind::AccessDenied, false),
+            (403, "", "", Kind::AccessDenied, false),
+            (403, "ExpiredTokenException", "", Kind::Credentials, false),
+            (403, "UnrecognizedClientException", "", Kind::Credentials, false),
+            (503, "ServiceUnavailable", "", Kind::Unavailable, true),
+            (500, "", "", Kind::Unavailable, true),
+            (404, "NotFoundException", "no", Kind::NotFound, false),
+            (400, "BadRequestException", "Identity <x> does not exist.", Kind::NotFound, false),
+            (400, "BadRequestException", "…are not verified for…", Kind::NotVerified, false),
+            (400, "BadRequestException", "other", Kind::BadRequest, false),
+            (400, "LimitExceededException", "", Kind::LimitExceeded, false),
+            (400, "PriorRequestNotComplete", "", Kind::PriorRequest, true),
+            (400, "com.amazon#AccessDenied:http://x", "", Kind::AccessDenied, false),
+            (418, "Surprise", "", Kind::BadRequest, false),
+            (200, "", "", Kind::Unavailable, true),
+        ] {
+            let error = error(status, code, message);
+            assert_eq!((error.kind(), error.is_transient()), (kind, transient), "{code} {status}");
+        }
+    }
+
+    #[test]
+    fn messages_name_action_thing_and_cure_and_nothing_that_differs() {
+        let denied = error(403, "AccessDenied", "User: arn:aws:sts::1:assumed-role/r/17000000 …");
+        assert_eq!(
+            denied.to_string(),
+            "ses:GetEmailIdentity on example.com: access denied; allow the action to the operator's role"
+        );
+        let bad =
+            |id: &str| error(400, "BadRequestException", &format!("no\u{7} (RequestId: {id})"));
+        let first = bad("0a1b2c3d-0000-1111-2222-333344445555").to_string();
+        assert_eq!(first, bad("ffffffff-0000-1111-2222-333344445555").to_string());
+        assert_eq!(first, "ses:GetEmailIdentity on example.com: no\\u{7}");
+        assert_eq!(error(500, "A", "x").to_string(), error(503, "B", "y").to_string());
+        let credentials = error(403, "ExpiredToken", "expired at 2026-08-01T10:00:00Z").to_string();
+        assert!(credentials.contains("(ExpiredToken)"), "{credentials}");
+    }
+
+    #[test]
+    fn a_refused_batch_is_outdated_only_if_a_swap_was_lost() {
+        let refused = |list: &[&str], message: &str| {
+            let list = list.iter().map(|text| (*text).to_owned()).collect();
+            let batch =
+                InvalidChangeBatch::builder().set_messages(Some(list)).message(message).build();
+            let error = ChangeResourceRecordSetsError::InvalidChangeBatch(batch);
+            let target = Target::global(Operation::ChangeResourceRecordSets, "a in hosted zone Z");
+            Error::from_sdk(&target, &SdkError::service_error(error, answer(400)))
+        };
+        for text in [
+            "[Tried to create resource record set [name='a.', type='MX'] but it already exists]",
+            "[Tried to delete resource record set [name='a.', type='MX'] but it was not found]",
+            "[… but the values provided do not match the current values]",
+        ] {
+            for error in [refused(&[], text), refused(&[text], "")] {
+                assert_eq!(error.kind(), ErrorKind::InvalidChangeBatch);
+                assert!(error.is_outdated() && error.is_transient(), "{error}");
+            }
+        }
+        let other = refused(&[], "[Invalid Resource Record: 'FATAL problem: UnparseableTXT']");
+        assert!(!other.is_outdated() && !other.is_transient(), "{other}");
+    }
+
+    #[test]
+    fn an_answer_that_did_not_come_is_transient() {
+        type Failed = SdkError<GetEmailIdentityError, HttpResponse>;
+        use aws_smithy_runtime_api::client::result::ConnectorError;
+        let target = Target::global(Operation::GetEmailIdentity, "example.com");
+        let lost = || std::io::Error::other("reset by 10.0.0.1:4711");
+        for (error, text) in [
+            (Failed::timeout_error("late"), "no answer in time"),
+            (Failed::dispatch_failure(ConnectorError::timeout(lost().into())), "no answer in time"),
+            (
+                Failed::dispatch_failure(ConnectorError::io(lost().into())),
+                "AWS could not be reached",
+            ),
+            (Failed::response_error("torn", answer(200)), "the answer could not be read"),
+        ] {
+            let error = Error::from_sdk(&target, &error);
+            assert!(error.is_transient());
+            let whole = format!("ses:GetEmailIdentity on example.com: {text}; it is tried again");
+            assert_eq!(error.to_string(), whole);
+        }
+    }
+
+    #[test]
+    fn credentials_that_cannot_be_had_are_told_apart() {
+        use aws_smithy_runtime_api::client::result::ConnectorError;
+        let cause = CredentialsError::not_loaded("nothing in the chain");
+        let error = SdkError::<GetEmailIdentityError, HttpResponse>::dispatch_failure(
+            ConnectorError::other(cause.into(), None),
+        );
+        let target = Target::global(Operation::GetEmailIdentity, "example.com");
+        let error = Error::from_sdk(&target, &error);
+        assert_eq!(error.kind(), ErrorKind::Credentials);
+        assert!(error.to_string().contains("none could be obtained"), "{error}");
+    }
 }

@@ -205,3 +205,79 @@ impl State {
         due.into_iter().map(Event::Lapsed).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(name: &str) -> Holder {
+        let object = ObjectKey { namespace: name.into(), name: name.into() };
+        Holder { object, zone: None }
+    }
+
+    fn taken(asked: Asked) -> Option<Token> {
+        match asked {
+            Asked::Now(token) => Some(token),
+            Asked::Later { .. } => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_permit_is_reserved_for_who_asked_first_and_fetched_once() {
+        let lane = Lane::new(1.0);
+        let first = taken(lane.ask(&holder("a")));
+        assert!(first.is_some(), "nobody waits and a token is there");
+        first.into_iter().for_each(|mut token| token.spend());
+        assert!(matches!(lane.ask(&holder("b")), Asked::Later { start: true }));
+        assert!(matches!(lane.ask(&holder("b")), Asked::Later { start: false }));
+        assert!(matches!(lane.ask(&holder("c")), Asked::Later { start: false }));
+        let now = Instant::now();
+        let step = lane.step(now);
+        assert!(step.events.is_empty());
+        assert_eq!(step.next, Some(now + Duration::from_secs(1)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(lane.step(Instant::now()).events, [Event::Reserved(holder("b"))]);
+        assert!(taken(lane.ask(&holder("c"))).is_none(), "b's permit is not c's");
+        assert!(taken(lane.ask(&holder("b"))).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_permit_that_is_dropped_or_not_fetched_goes_to_the_next() {
+        let lane = Lane::new(0.001);
+        let token = taken(lane.ask(&holder("a")));
+        assert!(taken(lane.ask(&holder("b"))).is_none());
+        drop(token);
+        assert_eq!(lane.step(Instant::now()).events, [Event::Reserved(holder("b"))]);
+        assert!(taken(lane.ask(&holder("c"))).is_none());
+        tokio::time::advance(LAPSE).await;
+        let events = lane.step(Instant::now()).events;
+        assert_eq!(events, [Event::Lapsed(holder("b")), Event::Reserved(holder("c"))]);
+        assert!(taken(lane.ask(&holder("b"))).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_nobody_waits_for_costs_nothing() {
+        let lane = Lane::new(0.001);
+        let (gone, start) = lane.queue_call("a");
+        assert!(start);
+        drop(gone);
+        let (mut waits, _) = lane.queue_call("a");
+        let step = lane.step(Instant::now());
+        assert!(step.next.is_none(), "nothing is left to wait for: {step:?}");
+        assert!(waits.try_recv().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_given_back_ends_the_wait_for_one() {
+        let lane = Lane::new(0.001);
+        let token = taken(lane.ask(&holder("a")));
+        let (turn, _) = lane.queue_call("b");
+        let next = lane.step(Instant::now()).next;
+        let begun = Instant::now();
+        drop(token);
+        lane.wait(next.unwrap_or(begun)).await;
+        lane.step(Instant::now());
+        assert!(turn.await.is_ok());
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+}

@@ -201,3 +201,147 @@ impl Backoff {
         full - full * share / 1024
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::call::{Operation, Target};
+    use super::*;
+
+    const BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_mins(1) };
+
+    fn memo() -> Memo<&'static str, u32> {
+        Memo::new(BACKOFF)
+    }
+
+    fn object(name: &str) -> ObjectKey {
+        ObjectKey { namespace: "mail".into(), name: name.into() }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn error() -> Error {
+        Error::incomplete(&Target::global(Operation::GetChange, "change C1"), "everything")
+    }
+
+    /// Asks on behalf of `a`, sends at `second`, and has it answered.
+    fn answered(memo: &Memo<&'static str, u32>, second: i64, value: u32) -> Landed {
+        memo.look(&"q", &object("a"), at(second), at(second));
+        memo.sent(&"q", at(second));
+        memo.landed(&"q", Ok(value), at(second + 1))
+    }
+
+    #[test]
+    fn an_answer_counts_from_when_its_request_was_sent() {
+        let memo = memo();
+        assert_eq!(answered(&memo, 10, 7).wake, [object("a")]);
+        let known = Reply::Known { sent: at(10), value: 7 };
+        assert_eq!(memo.look(&"q", &object("b"), at(10), at(20)), (known, false));
+        assert_eq!(memo.look(&"q", &object("b"), at(11), at(20)), (Reply::NotYet, true));
+    }
+
+    #[test]
+    fn who_asks_before_it_is_sent_joins_and_who_needs_a_later_one_gets_a_later_one() {
+        let memo = memo();
+        assert!(memo.look(&"q", &object("a"), at(1), at(1)).1);
+        assert!(!memo.look(&"q", &object("b"), at(5), at(5)).1);
+        memo.sent(&"q", at(6));
+        assert!(!memo.look(&"q", &object("c"), at(7), at(7)).1);
+        let mut landed = memo.landed(&"q", Ok(1), at(8));
+        landed.wake.sort();
+        assert_eq!(landed.wake, [object("a"), object("b")]);
+        assert_eq!(landed.again, Some(object("c")));
+        memo.sent(&"q", at(9));
+        let landed = memo.landed(&"q", Ok(2), at(10));
+        assert_eq!(landed, Landed { wake: vec![object("c")], again: None });
+    }
+
+    #[test]
+    fn a_write_makes_the_answers_before_it_not_count() {
+        let memo = memo();
+        answered(&memo, 10, 7);
+        memo.invalidate(|q| *q == "other");
+        assert!(matches!(memo.look(&"q", &object("a"), at(10), at(20)).0, Reply::Known { .. }));
+        memo.invalidate(|q| *q == "q");
+        assert_eq!(memo.look(&"q", &object("a"), at(10), at(20)), (Reply::NotYet, true));
+    }
+
+    #[test]
+    fn an_answer_on_its_way_when_a_write_ends_is_asked_again() {
+        let memo = memo();
+        memo.look(&"q", &object("a"), at(1), at(1));
+        memo.sent(&"q", at(2));
+        memo.invalidate(|_| true);
+        let landed = memo.landed(&"q", Ok(1), at(3));
+        assert_eq!(landed, Landed { wake: vec![], again: Some(object("a")) });
+        memo.sent(&"q", at(4));
+        assert_eq!(memo.landed(&"q", Ok(2), at(5)).wake, [object("a")]);
+        let known = Reply::Known { sent: at(4), value: 2 };
+        assert_eq!(memo.look(&"q", &object("a"), at(1), at(6)).0, known);
+    }
+
+    #[test]
+    fn a_question_that_waits_when_a_write_ends_is_asked_once() {
+        let memo = memo();
+        memo.look(&"q", &object("a"), at(1), at(1));
+        memo.invalidate(|_| true);
+        memo.sent(&"q", at(2));
+        assert_eq!(memo.landed(&"q", Ok(1), at(3)).wake, [object("a")]);
+    }
+
+    #[test]
+    fn a_failure_is_left_alone_for_longer_each_time() {
+        let memo = memo();
+        let mut now = at(100);
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            assert!(memo.look(&"q", &object("a"), now, now).1);
+            memo.sent(&"q", now);
+            assert_eq!(memo.landed(&"q", Err(error()), now).wake, [object("a")]);
+            let (Reply::Failed { retry_at, .. }, false) = memo.look(&"q", &object("b"), now, now)
+            else {
+                unreachable!("a failure that is not shown")
+            };
+            pauses.push(retry_at.duration_since(now).as_secs_f64());
+            now = retry_at;
+        }
+        for (n, pause) in pauses.iter().enumerate() {
+            let full = f64::from(1u32 << n).min(60.0);
+            assert!((full / 2.0..=full).contains(pause), "{pauses:?}");
+        }
+        answered(&memo, now.as_second() + 1, 3);
+        let later = now + Duration::from_secs(10);
+        memo.look(&"q", &object("a"), later, later);
+        memo.landed(&"q", Err(error()), later);
+        let (Reply::Failed { retry_at, .. }, _) = memo.look(&"q", &object("a"), later, later)
+        else {
+            unreachable!("a failure that is not shown")
+        };
+        assert!(retry_at <= later + Duration::from_secs(1), "a success starts it over");
+    }
+
+    #[test]
+    fn a_good_answer_that_is_fresh_enough_outlives_a_failure() {
+        let memo = memo();
+        answered(&memo, 10, 7);
+        memo.look(&"q", &object("a"), at(50), at(50));
+        memo.landed(&"q", Err(error()), at(51));
+        let known = Reply::Known { sent: at(10), value: 7 };
+        assert_eq!(memo.look(&"q", &object("b"), at(5), at(51)).0, known);
+    }
+
+    #[test]
+    fn old_answers_are_forgotten() {
+        let memo: Memo<u32, u32> = Memo::new(BACKOFF);
+        for n in 0..SWEEP_EVERY * 4 {
+            let now = at(i64::from(n) * 60);
+            memo.look(&n, &object("a"), now, now);
+            memo.sent(&n, now);
+            memo.landed(&n, Ok(n), now);
+        }
+        let kept = lock(&memo.state).entries.len();
+        assert!(kept <= usize::try_from(SWEEP_EVERY).unwrap() + 121, "{kept}");
+    }
+}

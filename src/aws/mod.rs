@@ -107,8 +107,8 @@ impl Default for Settings {
     }
 }
 
-/// SES, Route 53 and STS with one set of credentials. Its methods must be
-/// called within a Tokio runtime; what runs in the background ends with it.
+/// SES, Route 53 and STS with one set of credentials. What runs in the
+/// background ends with it.
 pub struct Aws {
     access: Arc<Access>,
     _tasks: Arc<Tasks>,
@@ -117,6 +117,9 @@ pub struct Aws {
 impl Aws {
     /// Takes credentials, endpoints and HTTP client from `sdk`, whose retries
     /// and time limits are replaced.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
     pub fn new(
         sdk: &SdkConfig,
         settings: Settings,
@@ -124,7 +127,7 @@ impl Aws {
         wake: Wake,
         observer: Observer,
     ) -> Self {
-        let tasks = Arc::new(Tasks::default());
+        let tasks = Arc::new(Tasks::new());
         let clients = Clients::new(sdk, settings.request_timeout);
         let access = Access::new(clients, settings, clock, wake, observer, &tasks);
         Self { access: Arc::new(access), _tasks: tasks }

@@ -104,3 +104,48 @@ impl Access {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zone(id: &str) -> Option<HostedZoneId> {
+        HostedZoneId::parse(id)
+    }
+
+    fn object(name: &str) -> ObjectKey {
+        ObjectKey { namespace: "mail".into(), name: name.into() }
+    }
+
+    #[test]
+    fn a_zone_has_one_writer_and_the_others_stand_in_line_once() {
+        let mut writers = Writers::default();
+        let (Some(z1), Some(z2)) = (zone("Z1"), zone("Z2")) else { unreachable!("legal ids") };
+        assert!(writers.join(&z1, &object("a")));
+        assert!(writers.join(&z1, &object("a")), "asking again changes nothing");
+        assert!(writers.join(&z2, &object("b")), "zones do not wait for each other");
+        for name in ["b", "c", "b"] {
+            assert!(!writers.join(&z1, &object(name)));
+        }
+        writers.writes(&z1);
+        assert!(!writers.join(&z1, &object("a")), "a second permit beside the first");
+        assert_eq!(writers.leave(&z1, &object("a"), true), Some(object("b")));
+        assert!(writers.join(&z1, &object("b")));
+        assert_eq!(writers.leave(&z1, &object("b"), false), Some(object("c")));
+        assert_eq!(writers.leave(&z1, &object("c"), false), Some(object("a")));
+        assert_eq!(writers.leave(&z1, &object("a"), false), None);
+        assert!(writers.join(&z1, &object("d")), "an idle zone is free");
+    }
+
+    #[test]
+    fn only_who_has_the_zone_can_pass_it_on() {
+        let mut writers = Writers::default();
+        let Some(z1) = zone("Z1") else { unreachable!("a legal id") };
+        writers.join(&z1, &object("a"));
+        writers.join(&z1, &object("b"));
+        assert_eq!(writers.leave(&z1, &object("b"), false), None);
+        writers.writes(&z1);
+        let lapsed = writers.leave(&z1, &object("a"), false);
+        assert_eq!(lapsed, None, "an old permit lapsed, but a new one is in use");
+    }
+}

@@ -72,8 +72,9 @@ async fn by_udp(server: SocketAddr, query: Message, limit: Duration) -> Result<M
 }
 
 async fn by_tcp(server: SocketAddr, query: Message, limit: Duration) -> Result<Message, NetError> {
+    // What serves the connection ends with the last clone of the provider.
     let provider = TokioRuntimeProvider::default();
-    let exchange = TcpClientStream::exchange(server, None, limit, None, provider).await?;
+    let exchange = TcpClientStream::exchange(server, None, limit, None, provider.clone()).await?;
     let request = DnsRequest::new(query, DnsRequestOptions::default());
     Ok(exchange.send(request).first_answer().await?.into_message())
 }

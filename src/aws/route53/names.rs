@@ -1,7 +1,5 @@
 //! Names as Route 53 returns them, and their order.
 
-use std::fmt::Write as _;
-
 /// A returned name without its trailing dot, in lower case, with those escapes
 /// undone that stand for a character a [`crate::mail::DomainName`] may have
 /// (`\052` is `*`). All others stay, so that no escaped dot becomes a label's end.
@@ -31,15 +29,18 @@ fn is_plain(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'*')
 }
 
-/// What Route 53 sorts zones and record sets by: the labels from the last to
-/// the first, each followed by a dot.
-pub(super) fn order(name: &str) -> String {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    name.split('.').rev().fold(String::new(), |mut key, label| {
-        // Writing to a String cannot fail.
-        let _ = write!(key, "{label}.");
-        key
-    })
+/// Whether `name` surely comes before `other` in Route 53's order. It is
+/// documented as that of the labels from the last to the first, each followed
+/// by a dot, which counts where a label goes on with a lesser character; only
+/// what holds with and without it is relied on.
+pub(super) fn is_before(name: &str, other: &str) -> bool {
+    let [name, other] = [name, other].map(|n| n.strip_suffix('.').unwrap_or(n));
+    let labels = name.split('.').rev().lt(other.split('.').rev());
+    labels && dotted(name) < dotted(other)
+}
+
+fn dotted(name: &str) -> String {
+    name.split('.').rev().flat_map(|label| [label, "."]).collect()
 }
 
 /// Whether `name` is `other` or a name below it, both plain.
@@ -62,10 +63,14 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_by_reversed_labels_with_the_dot() {
-        let mut names = ["b.a.example.com", "a-b.example.com", "a.example.com", "example.com."];
-        names.sort_by_key(|name| order(name));
-        assert_eq!(names, ["example.com.", "a-b.example.com", "a.example.com", "b.a.example.com"]);
+    fn the_order_is_by_reversed_labels() {
+        assert!(is_before("com", "example.com."));
+        assert!(is_before("example.com.", "a.example.com"));
+        assert!(is_before("z.a.example.com", "b.example.com"));
+        assert!(!is_before("b.example.com", "b.example.com."));
+        for (one, other) in [("a.example.com", "a-b.example.com"), ("x.a.com", "a-b.com")] {
+            assert!(!is_before(one, other) && !is_before(other, one), "{one} {other}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::super::Error;
 use super::super::access::{Ask, Reader};
 use super::super::memo::Memo;
 use super::super::memos::Memos;
-use super::names::{is_at_or_below, order, plain};
+use super::names::{is_at_or_below, is_before, plain};
 use super::records::{AtName, Page, Start, WHOLE_PAGE, read_name, read_page};
 use crate::mail::{DomainName, HostedZoneId, Surroundings};
 
@@ -93,9 +93,9 @@ fn on_page(page: &Page, wildcard: &str) -> Option<bool> {
     if page.sets.iter().any(|set| plain(&set.name) == wildcard) {
         return Some(true);
     }
-    let last = order(&page.sets.last()?.name.to_ascii_lowercase());
+    let last = page.sets.last()?.name.to_ascii_lowercase();
     let parent = wildcard.strip_prefix("*.")?;
-    let past = |star| last > order(&format!("{star}.{parent}"));
+    let past = |star| is_before(&format!("{star}.{parent}"), &last);
     (past("*") && past("\\052")).then_some(false)
 }
 

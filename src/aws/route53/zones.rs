@@ -9,7 +9,7 @@ use super::super::access::{Ask, LaneKey, Reader};
 use super::super::call::{Operation, Target};
 use super::super::memo::Memo;
 use super::super::memos::Memos;
-use super::names::{order, plain};
+use super::names::{is_before, plain};
 use crate::mail::{DomainName, HostedZoneId, Zone};
 
 /// The most zones that Route 53 returns at once.
@@ -36,7 +36,7 @@ impl Ask for ZonesFor {
             while !reach.is_past(candidate) {
                 let page = read_page(reader, &self.0, &start).await?;
                 found.extend(page.zones.into_iter().filter_map(zone));
-                reach = page.next.as_ref().map_or(Reach::All, |n| Reach::Before(order(&n.name)));
+                reach = page.next.as_ref().map_or(Reach::All, |n| Reach::Before(n.name.clone()));
                 start = page.next.unwrap_or(start);
             }
         }
@@ -56,7 +56,7 @@ enum Reach {
 impl Reach {
     fn is_past(&self, name: &DomainName) -> bool {
         match self {
-            Self::Before(key) => order(name.as_str()) < *key,
+            Self::Before(next) => is_before(name.as_str(), next),
             Self::All => true,
         }
     }

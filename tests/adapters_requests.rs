@@ -1,0 +1,332 @@
+//! What leaves, byte for byte, and when: on canned answers and a paused clock.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ses_mailfrom::aws::{ErrorKind, Reply, Settings};
+use ses_mailfrom::mail::{BehaviorOnMxFailure, Change};
+use tokio::sync::Notify;
+
+mod adapters_support;
+
+use adapters_support::canned::{Answer, Canned};
+use adapters_support::{ANY, REGION, batch, domain, fast, mail_from, object, region, set, zone_id};
+
+const UNSET: &str = r#"{"VerifiedForSendingStatus":true,"MailFromAttributes":{"BehaviorOnMxFailure":"USE_DEFAULT_VALUE"}}"#;
+
+const CHANGED: &str = r#"<?xml version="1.0"?><ChangeResourceRecordSetsResponse xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><ChangeInfo><Id>/change/C1</Id><Status>PENDING</Status><SubmittedAt>2026-08-01T10:00:00Z</SubmittedAt></ChangeInfo></ChangeResourceRecordSetsResponse>"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_put_names_domain_and_behaviour_and_a_clear_sends_the_empty_name() {
+    let canned = Canned::default();
+    let operator = canned.operator(fast());
+    let a = object("a", &[]);
+    let reject = BehaviorOnMxFailure::RejectMessage;
+    for (name, behavior) in
+        [(Some(mail_from("bounce.example.com")), reject), (None, BehaviorOnMxFailure::default())]
+    {
+        canned.ok("{}");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let (grant, place) = (a.grant(REGION), region(REGION));
+        let permit = operator.aws.put_permit(&grant, &place).unwrap();
+        let put = operator.aws.put_mail_from(permit, grant, &place, name.as_ref(), behavior);
+        put.await.unwrap();
+    }
+    let sent = canned.sent();
+    assert_eq!(sent[0].line, "PUT /v2/email/identities/example.com/mail-from");
+    assert_eq!(
+        sent[0].body,
+        r#"{"BehaviorOnMxFailure":"REJECT_MESSAGE","MailFromDomain":"bounce.example.com"}"#
+    );
+    assert_eq!(sent[1].body, r#"{"BehaviorOnMxFailure":"USE_DEFAULT_VALUE","MailFromDomain":""}"#);
+    assert_eq!(sent.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_sent_as_deletes_and_creates_in_order_and_never_upserts() {
+    let canned = Canned::default();
+    canned.ok(CHANGED);
+    let operator = canned.operator(fast());
+    let name = "bounce.example.com";
+    let a = object("a", &[name]);
+    let changes = vec![
+        Change::Delete(set(name, "TXT", 60, &["\"old\" \"\\042\""])),
+        Change::Create(set(name, "TXT", 300, &["\"v=spf1 include:amazonses.com ~all\"", "\"x\""])),
+        Change::Create(set(name, "MX", 300, &["10 feedback-smtp.us-east-1.amazonses.com"])),
+    ];
+    let grant = a.name_grant(name);
+    let permit = operator.aws.change_permit(&grant, &zone_id("Z1")).unwrap();
+    let id = operator.aws.change_records(permit, grant, &batch("Z1", changes)).await.unwrap();
+    assert_eq!(id, "C1");
+    let sent = canned.sent();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].line, "POST /2013-04-01/hostedzone/Z1/rrset");
+    let record = |action: &str, rtype: &str, ttl: u32, values: &[&str]| {
+        let values: String = values
+            .iter()
+            .map(|value| format!("<ResourceRecord><Value>{value}</Value></ResourceRecord>"))
+            .collect();
+        format!(
+            "<Change><Action>{action}</Action><ResourceRecordSet><Name>{name}</Name><Type>{rtype}</Type><TTL>{ttl}</TTL><ResourceRecords>{values}</ResourceRecords></ResourceRecordSet></Change>"
+        )
+    };
+    let expected = [
+        "<ChangeResourceRecordSetsRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><ChangeBatch><Comment>mail/a</Comment><Changes>".to_owned(),
+        record("DELETE", "TXT", 60, &["&quot;old&quot; &quot;\\042&quot;"]),
+        record("CREATE", "TXT", 300, &["&quot;v=spf1 include:amazonses.com ~all&quot;", "&quot;x&quot;"]),
+        record("CREATE", "MX", 300, &["10 feedback-smtp.us-east-1.amazonses.com"]),
+        "</Changes></ChangeBatch></ChangeResourceRecordSetsRequest>".to_owned(),
+    ];
+    let body = sent[0].body.replace("\"https", "\"https").replace("&#x22;", "&quot;");
+    assert_eq!(body.replace(">\"", ">&quot;"), expected.concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_leaves_that_grant_and_permit_are_not_for() {
+    let canned = Canned::default();
+    let operator = canned.operator(fast());
+    let a = object("a", &["bounce.example.com"]);
+    let other = region("eu-west-1");
+    let behavior = BehaviorOnMxFailure::UseDefaultValue;
+    let second = || tokio::time::advance(Duration::from_secs(1));
+    let permit = operator.aws.put_permit(&a.grant(REGION), &region(REGION)).unwrap();
+    let wrong_region =
+        operator.aws.put_mail_from(permit, a.grant(REGION), &other, None, behavior).await;
+    second().await;
+    let permit = operator.aws.put_permit(&a.grant(REGION), &region(REGION)).unwrap();
+    let wrong_permit =
+        operator.aws.put_mail_from(permit, a.grant("eu-west-1"), &other, None, behavior).await;
+    for refused in [wrong_region, wrong_permit] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::BadRequest);
+    }
+    let mx = |name| set(name, "MX", 300, &["10 a.example"]);
+    let mut alias = mx("bounce.example.com");
+    alias.routing = ses_mailfrom::mail::Routing::Alias;
+    for batch in [
+        batch("Z1", vec![Change::Create(mx("other.example.com"))]),
+        batch("Z2", vec![Change::Create(mx("bounce.example.com"))]),
+        batch("Z1", vec![Change::Delete(alias)]),
+        batch("Z1", vec![]),
+    ] {
+        second().await;
+        let grant = a.name_grant("bounce.example.com");
+        let permit = operator.aws.change_permit(&grant, &zone_id("Z1")).unwrap();
+        let refused = operator.aws.change_records(permit, grant, &batch).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::BadRequest, "{batch:?}");
+    }
+    assert!(canned.sent().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn identical_questions_share_a_request_that_is_not_yet_sent() {
+    let canned = Canned::default();
+    canned.ok(UNSET);
+    let mut operator = canned.operator(fast());
+    let (a, b) = (object("a", &[]), object("b", &[]));
+    let identity = domain("example.com");
+    for actor in [&a, &b] {
+        let reply = operator.aws.identity(actor.sight(), &identity, &region(REGION), ANY);
+        assert_eq!(reply, Reply::NotYet);
+    }
+    let mut woken = [operator.woken().await, operator.woken().await];
+    woken.sort();
+    assert_eq!(woken, [a.key(), b.key()]);
+    assert_eq!(canned.sent().len(), 1);
+    assert_eq!(canned.sent()[0].line, "GET /v2/email/identities/example.com");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_asks_for_later_than_what_is_on_its_way_is_sent_again() {
+    let canned = Canned::default();
+    let released = Arc::new(Notify::new());
+    canned.answer(Answer::When(Arc::clone(&released), 200, UNSET.to_owned())).ok(UNSET);
+    let mut operator = canned.operator(fast());
+    let (a, b) = (object("a", &[]), object("b", &[]));
+    let identity = domain("example.com");
+    let ask = |aws: &ses_mailfrom::aws::Aws, actor: &adapters_support::Actor, from| {
+        aws.identity(actor.sight(), &identity, &region(REGION), from)
+    };
+    ask(&operator.aws, &a, ANY);
+    while canned.sent().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let from = operator.clock.now();
+    ask(&operator.aws, &b, from);
+    released.notify_one();
+    assert_eq!(operator.woken().await, a.key());
+    assert_eq!(operator.woken().await, b.key());
+    let Reply::Known { sent, .. } = ask(&operator.aws, &b, from) else { panic!("unknown") };
+    assert!(sent >= from);
+    assert_eq!(canned.sent().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_without_answer_fails_after_the_time_limit() {
+    let canned = Canned::default();
+    canned.answer(Answer::Hang);
+    let settings = Settings { request_timeout: Duration::from_secs(7), ..fast() };
+    let mut operator = canned.operator(settings);
+    let a = object("a", &[]);
+    let begun = tokio::time::Instant::now();
+    let error = operator.failed(|aws| aws.account(a.sight(), ANY)).await;
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        error.to_string(),
+        "sts:GetCallerIdentity on the operator's credentials: no answer in time; it is tried again"
+    );
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_secs(7) && took < Duration::from_secs(8), "{took:?}");
+    assert_eq!(operator.calls(), ["GetCallerIdentity global Unavailable"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_read_is_not_sent_again_before_its_time() {
+    let canned = Canned::default();
+    canned.answer(Answer::Broken).ok(UNSET);
+    let mut operator = canned.operator(fast());
+    let a = object("a", &[]);
+    let identity = domain("example.com");
+    let ask =
+        |aws: &ses_mailfrom::aws::Aws| aws.identity(a.sight(), &identity, &region(REGION), ANY);
+    let Reply::Failed { error, retry_at } = operator.settle(ask).await else {
+        panic!("no failure")
+    };
+    assert!(error.is_transient(), "{error}");
+    for _ in 0..3 {
+        assert!(matches!(ask(&operator.aws), Reply::Failed { .. }));
+    }
+    tokio::time::advance(retry_at.duration_since(operator.clock.now()).unsigned_abs()).await;
+    assert!(matches!(operator.settle(ask).await, Reply::Known { .. }));
+    assert_eq!(canned.sent().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_read_is_sent_again_at_half_the_rate() {
+    let canned = Canned::default();
+    canned.answer(Answer::Json(429, "TooManyRequestsException")).ok(UNSET);
+    let mut operator = canned.operator(Settings { ses_rate: 1.0, ..fast() });
+    let a = object("a", &[]);
+    let identity = domain("example.com");
+    operator.known(|aws| aws.identity(a.sight(), &identity, &region(REGION), ANY)).await;
+    let sent = canned.sent();
+    let pause = sent[1].at - sent[0].at;
+    assert!(pause >= Duration::from_secs(2), "at 0.5/s a token takes 2 s, not {pause:?}");
+    assert!(pause < Duration::from_millis(2100), "{pause:?}");
+    assert_eq!(
+        operator.calls(),
+        ["GetEmailIdentity us-east-1 Throttled", "GetEmailIdentity us-east-1 OK"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_stays_throttled_fails_in_the_end() {
+    let canned = Canned::default();
+    for _ in 0..4 {
+        canned.answer(Answer::Json(429, "TooManyRequestsException"));
+    }
+    let mut operator = canned.operator(fast());
+    let a = object("a", &[]);
+    let identity = domain("example.com");
+    let error =
+        operator.failed(|aws| aws.identity(a.sight(), &identity, &region(REGION), ANY)).await;
+    assert_eq!(error.kind(), ErrorKind::Throttled);
+    assert_eq!(canned.sent().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_requests_leave_than_allowed_and_regions_do_not_wait_for_each_other() {
+    let canned = Canned::default();
+    let mut operator = canned.operator(Settings { ses_rate: 0.5, ..fast() });
+    let a = object("a", &[]);
+    let names = ["a.com", "b.com", "c.com", "d.com"].map(domain);
+    for name in &names {
+        for place in [REGION, "eu-west-1"] {
+            canned.ok(UNSET);
+            operator.aws.identity(a.sight(), name, &region(place), ANY);
+        }
+    }
+    let begun = tokio::time::Instant::now();
+    for _ in 0..8 {
+        operator.woken().await;
+    }
+    let mut at: Vec<u64> =
+        canned.sent().iter().map(|s| (s.at - begun).as_millis() as u64).collect();
+    at.sort_unstable();
+    let seconds: Vec<u64> = at.iter().map(|ms| (ms + 100) / 1000).collect();
+    assert_eq!(seconds, [0, 0, 2, 2, 4, 4, 6, 6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_that_is_dropped_goes_to_the_next_in_line() {
+    let canned = Canned::default();
+    let mut operator = canned.operator(Settings { ses_rate: 0.01, ..fast() });
+    let (a, b) = (object("a", &[]), object("b", &[]));
+    let (us, eu) = (region(REGION), region("eu-west-1"));
+    let first = operator.aws.put_permit(&a.grant(REGION), &us).unwrap();
+    assert!(operator.aws.put_permit(&b.grant(REGION), &us).is_none());
+    assert!(operator.aws.put_permit(&b.grant("eu-west-1"), &eu).is_some(), "another region");
+    assert!(!operator.anybody_woken());
+    let begun = tokio::time::Instant::now();
+    drop(first);
+    assert_eq!(operator.woken().await, b.key());
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(operator.aws.put_permit(&b.grant(REGION), &us).is_some());
+    assert!(canned.sent().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_has_one_writer_at_a_time() {
+    let canned = Canned::default();
+    let mut operator = canned.operator(fast());
+    let names = ["x.example.com", "y.example.com"];
+    let (a, b) = (object("a", &names), object("b", &names));
+    let (grant_a, grant_b) = (a.name_grant(names[0]), b.name_grant(names[1]));
+    let (z1, z2) = (zone_id("Z1"), zone_id("Z2"));
+    let first = operator.aws.change_permit(&grant_a, &z1).unwrap();
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert!(operator.aws.change_permit(&grant_b, &z1).is_none(), "a is writing to Z1");
+    drop(operator.permit(|aws| aws.change_permit(&grant_b, &z2)).await);
+    assert!(!operator.anybody_woken());
+    drop(first);
+    assert_eq!(operator.woken().await, b.key());
+    assert!(operator.aws.change_permit(&grant_b, &z1).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_fetch_a_permit_does_not_keep_the_zone() {
+    let canned = Canned::default();
+    let mut operator = canned.operator(fast());
+    let names = ["x.example.com"];
+    let (a, b, c) = (object("a", &names), object("b", &names), object("c", &names));
+    let zone = zone_id("Z1");
+    let first = operator.aws.change_permit(&a.name_grant(names[0]), &zone).unwrap();
+    for actor in [&b, &c] {
+        assert!(operator.aws.change_permit(&actor.name_grant(names[0]), &zone).is_none());
+    }
+    drop(first);
+    assert_eq!(operator.woken().await, b.key());
+    assert_eq!(operator.woken().await, c.key(), "b let its permit lapse");
+    assert!(operator.aws.change_permit(&c.name_grant(names[0]), &zone).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_runs_in_the_background_ends_with_the_adapter() {
+    let canned = Canned::default();
+    canned.answer(Answer::Hang);
+    let operator =
+        canned.operator(Settings { request_timeout: Duration::from_secs(3600), ..fast() });
+    let a = object("a", &[]);
+    operator.aws.account(a.sight(), ANY);
+    while canned.sent().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    assert!(alive() > 0);
+    drop(operator);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(alive(), 0);
+}

@@ -1,0 +1,303 @@
+//! SES and STS as the simulator tells them, over HTTP.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Duration;
+
+use aws_simulator::{
+    ACCOUNT, Behavior, Config, Fault, GatePoint, MailFromStatus as Truth, Matching, Quotas,
+    SesConfig, Trouble, UnknownIdentity,
+};
+use ses_mailfrom::aws::{Aws, Error, ErrorKind, Reply, Settings};
+use ses_mailfrom::mail::{BehaviorOnMxFailure, Identity, MailFrom, MailFromDomain, MailFromStatus};
+
+mod adapters_support;
+
+use adapters_support::{
+    ANY, Actor, Operator, REGION, Stage, domain, fast, mail_from, object, region,
+};
+
+const GET: &str = "GetEmailIdentity";
+const PUT: &str = "PutEmailIdentityMailFromAttributes";
+
+/// What SES says of `example.com`, asked now.
+async fn read(operator: &mut Operator, actor: &Actor) -> Option<Identity> {
+    let (identity, from) = (domain("example.com"), operator.clock.now());
+    operator.known(|aws| aws.identity(actor.sight(), &identity, &region(REGION), from)).await
+}
+
+/// Why SES does not say anything of `example.com`.
+async fn unread(operator: &mut Operator, actor: &Actor) -> Error {
+    let (identity, from) = (domain("example.com"), operator.clock.now());
+    operator.failed(|aws| aws.identity(actor.sight(), &identity, &region(REGION), from)).await
+}
+
+async fn put(
+    operator: &mut Operator,
+    actor: &Actor,
+    name: Option<&MailFromDomain>,
+    behavior: BehaviorOnMxFailure,
+) -> Result<(), Error> {
+    let grant = actor.grant(REGION);
+    let place = region(REGION);
+    let permit = operator.permit(|aws| aws.put_permit(&grant, &place)).await;
+    operator.aws.put_mail_from(permit, grant, &place, name, behavior).await
+}
+
+async fn example() -> (Stage, Operator, Actor) {
+    let stage = Stage::new().await;
+    stage.sim.with(|world| world.set_identity(ACCOUNT, REGION, "example.com", true));
+    let operator = stage.operator();
+    (stage, operator, object("a", &[]))
+}
+
+#[tokio::test]
+async fn the_account_is_that_of_the_credentials() {
+    let (_stage, mut operator, a) = example().await;
+    assert_eq!(operator.known(|aws| aws.account(a.sight(), ANY)).await, ACCOUNT);
+}
+
+#[tokio::test]
+async fn missing_unverified_and_unset_are_told_apart() {
+    let (stage, mut operator, a) = example().await;
+    assert_eq!(read(&mut operator, &a).await, Some(Identity { verified: true, mail_from: None }));
+    stage.sim.with(|world| world.set_identity(ACCOUNT, REGION, "example.com", false));
+    assert_eq!(read(&mut operator, &a).await, Some(Identity { verified: false, mail_from: None }));
+    stage.sim.with(|world| world.delete_identity(ACCOUNT, REGION, "example.com"));
+    assert_eq!(read(&mut operator, &a).await, None);
+}
+
+#[tokio::test]
+async fn every_status_and_behaviour_is_read_as_it_is() {
+    let (stage, mut operator, a) = example().await;
+    for (truth, status) in [
+        (Truth::Pending, MailFromStatus::Pending),
+        (Truth::Success, MailFromStatus::Success),
+        (Truth::TemporaryFailure, MailFromStatus::TemporaryFailure),
+        (Truth::Failed, MailFromStatus::Failed),
+    ] {
+        for (forced, behavior) in [
+            (Behavior::UseDefaultValue, BehaviorOnMxFailure::UseDefaultValue),
+            (Behavior::RejectMessage, BehaviorOnMxFailure::RejectMessage),
+        ] {
+            let set = Some(("m.example.com", truth));
+            let force = |world: &mut aws_simulator::World| {
+                world.force_mail_from(ACCOUNT, REGION, "example.com", set, forced)
+            };
+            stage.sim.with(force).unwrap();
+            let identity = read(&mut operator, &a).await.unwrap();
+            let domain = "m.example.com".to_owned();
+            assert_eq!(identity.mail_from, Some(MailFrom { domain, status, behavior }));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_put_sets_and_a_clear_clears_and_each_is_read_back() {
+    let (stage, mut operator, a) = example().await;
+    let name = mail_from("bounce.example.com");
+    let reject = BehaviorOnMxFailure::RejectMessage;
+    assert_eq!(read(&mut operator, &a).await.unwrap().mail_from, None);
+    put(&mut operator, &a, Some(&name), reject).await.unwrap();
+    let held = operator
+        .known(|aws| aws.identity(a.sight(), &domain("example.com"), &region(REGION), ANY))
+        .await;
+    let held = held.unwrap().mail_from.expect("the answer from before the put still counts");
+    assert_eq!((held.domain.as_str(), held.behavior), ("bounce.example.com", reject));
+    put(&mut operator, &a, None, BehaviorOnMxFailure::UseDefaultValue).await.unwrap();
+    assert_eq!(read(&mut operator, &a).await.unwrap().mail_from, None);
+    let truth = |world: &mut aws_simulator::World| {
+        world.mail_from(ACCOUNT, REGION, "example.com").unwrap().domain.clone()
+    };
+    assert_eq!(stage.sim.with(truth), None);
+}
+
+#[tokio::test]
+async fn a_put_to_an_unverified_identity_says_so() {
+    let (stage, mut operator, a) = example().await;
+    stage.sim.with(|world| world.set_identity(ACCOUNT, REGION, "example.com", false));
+    let name = mail_from("bounce.example.com");
+    let error = put(&mut operator, &a, Some(&name), BehaviorOnMxFailure::default()).await;
+    let error = error.unwrap_err();
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::NotVerified, false));
+    let text = error.to_string();
+    assert!(
+        text.starts_with(
+            "ses:PutEmailIdentityMailFromAttributes on example.com in us-east-1: Provided MAIL-FROM domain"
+        ) && text.ends_with("finish its verification in SES"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_put_to_an_identity_that_is_gone_is_not_found_in_either_wording() {
+    for unknown_identity in [UnknownIdentity::BadRequest, UnknownIdentity::NotFound] {
+        let ses = SesConfig { unknown_identity, ..SesConfig::default() };
+        let stage = Stage::with(Config { ses, quotas: Quotas::off(), ..Config::default() }).await;
+        let (mut operator, a) = (stage.operator(), object("a", &[]));
+        let name = mail_from("bounce.example.com");
+        let error = put(&mut operator, &a, Some(&name), BehaviorOnMxFailure::default()).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::NotFound, "{unknown_identity:?}");
+    }
+}
+
+#[tokio::test]
+async fn troubles_of_a_read_are_told_apart_and_named() {
+    let (stage, _, a) = example().await;
+    let refuse = |status, code: &str, message: &str| {
+        let (code, message) = (code.to_owned(), message.to_owned());
+        Trouble::Refuse { status, code, message }
+    };
+    for (trouble, kind, text) in [
+        (
+            Trouble::AccessDenied,
+            ErrorKind::AccessDenied,
+            "access denied; allow the action to the operator's role",
+        ),
+        (
+            Trouble::Fail(503),
+            ErrorKind::Unavailable,
+            "AWS answered with an error of its own; it is tried again",
+        ),
+        (
+            Trouble::LoseAnswer,
+            ErrorKind::Unavailable,
+            "AWS could not be reached; it is tried again",
+        ),
+        (
+            Trouble::Malformed,
+            ErrorKind::Unavailable,
+            "the answer could not be read; it is tried again",
+        ),
+        (
+            refuse(403, "ExpiredTokenException", "expired at 2026-08-01T10:00:00Z"),
+            ErrorKind::Credentials,
+            "AWS credentials do not work (ExpiredTokenException); check those that the operator runs with",
+        ),
+        (
+            refuse(400, "BadRequestException", "Bad\u{1b}[31m thing"),
+            ErrorKind::BadRequest,
+            "Bad\\u{1b}[31m thing",
+        ),
+    ] {
+        // A failure is left alone for a while: a new operator has none.
+        let mut operator = stage.operator();
+        stage.sim.add_fault(Fault::once(Matching::action(GET), trouble.clone()));
+        let error = unread(&mut operator, &a).await;
+        assert_eq!(error.kind(), kind, "{trouble:?}");
+        assert_eq!(
+            error.to_string(),
+            format!("ses:GetEmailIdentity on example.com in us-east-1: {text}")
+        );
+        assert_eq!(operator.calls(), [format!("GetEmailIdentity us-east-1 {}", kind.as_str())]);
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_aws_does_not_know_are_named() {
+    let stage = Stage::new().await;
+    let mut operator = stage.operator_as("AKIAUNKNOWNUNKNOWN00", fast());
+    let a = object("a", &[]);
+    let error = operator.failed(|aws| aws.account(a.sight(), ANY)).await;
+    assert_eq!(error.kind(), ErrorKind::Credentials, "{error}");
+    assert_eq!(unread(&mut operator, &a).await.kind(), ErrorKind::Credentials);
+}
+
+#[tokio::test]
+async fn a_throttled_read_gets_through_by_itself() {
+    let (stage, mut operator, a) = example().await;
+    stage.sim.add_fault(Fault::once(Matching::action(GET), Trouble::Throttle).times(2));
+    assert!(read(&mut operator, &a).await.is_some());
+    let lines = operator.calls();
+    assert_eq!(lines.iter().filter(|line| line.ends_with("Throttled")).count(), 2, "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_throttled_put_is_an_error_that_passes() {
+    let (stage, mut operator, a) = example().await;
+    stage.sim.add_fault(Fault::once(Matching::action(PUT), Trouble::Throttle));
+    let name = mail_from("bounce.example.com");
+    let behavior = BehaviorOnMxFailure::default();
+    let error = put(&mut operator, &a, Some(&name), behavior).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Throttled, true));
+    put(&mut operator, &a, Some(&name), behavior).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_default_rates_stay_below_the_quotas() {
+    let config = Config { quotas: Quotas::scaled(20.0), ..Config::default() };
+    let stage = Stage::with(config).await;
+    let scaled = Settings::default();
+    let settings = Settings {
+        ses_rate: scaled.ses_rate * 20.0,
+        route53_rate: scaled.route53_rate * 20.0,
+        ..fast()
+    };
+    let mut operator = stage.operator_with(settings);
+    let a = object("a", &[]);
+    let names: Vec<_> = (0..40).map(|n| domain(&format!("d{n}.com"))).collect();
+    for name in &names {
+        operator.aws.identity(a.sight(), name, &region(REGION), ANY);
+        operator.aws.zones(a.sight(), name, ANY);
+    }
+    for _ in 0..80 {
+        operator.woken().await;
+    }
+    let calls = operator.calls();
+    assert!(
+        calls.len() >= 80 && !calls.iter().any(|call| call.ends_with("Throttled")),
+        "{calls:?}"
+    );
+}
+
+#[tokio::test]
+async fn whatever_becomes_of_a_put_answers_from_before_it_do_not_count() {
+    for trouble in
+        [Trouble::LoseAnswer, Trouble::FailAfter(500), Trouble::HangAfter, Trouble::Malformed]
+    {
+        let (stage, _, a) = example().await;
+        let settings = Settings { request_timeout: Duration::from_millis(700), ..fast() };
+        let mut operator = stage.operator_with(settings);
+        assert_eq!(read(&mut operator, &a).await.unwrap().mail_from, None);
+        stage.sim.add_fault(Fault::once(Matching::action(PUT), trouble.clone()));
+        let name = mail_from("bounce.example.com");
+        let lost = put(&mut operator, &a, Some(&name), BehaviorOnMxFailure::default()).await;
+        if trouble != Trouble::Malformed {
+            let error = lost.unwrap_err();
+            assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, true));
+        }
+        let ask = |aws: &Aws| aws.identity(a.sight(), &domain("example.com"), &region(REGION), ANY);
+        assert_eq!(ask(&operator.aws), Reply::NotYet, "{trouble:?}");
+        let held = operator.known(ask).await.unwrap().mail_from;
+        assert_eq!(held.unwrap().domain, "bounce.example.com", "{trouble:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_put_whose_reconcile_goes_away_still_makes_old_answers_not_count() {
+    let (stage, mut operator, a) = example().await;
+    read(&mut operator, &a).await;
+    let gate = stage.sim.gate(Matching::action(PUT), GatePoint::After, 0);
+    let name = mail_from("bounce.example.com");
+    tokio::select! {
+        _ = put(&mut operator, &a, Some(&name), BehaviorOnMxFailure::default()) => panic!("answered"),
+        () = gate.reached() => {}
+    }
+    let ask = |aws: &Aws| aws.identity(a.sight(), &domain("example.com"), &region(REGION), ANY);
+    assert_eq!(ask(&operator.aws), Reply::NotYet);
+    gate.release();
+}
+
+#[tokio::test]
+async fn a_read_on_its_way_when_a_put_ends_is_asked_again() {
+    let (stage, mut operator, a) = example().await;
+    let gate = stage.sim.gate(Matching::action(GET), GatePoint::After, 0);
+    let ask = |aws: &Aws| aws.identity(a.sight(), &domain("example.com"), &region(REGION), ANY);
+    assert_eq!(ask(&operator.aws), Reply::NotYet);
+    gate.reached().await;
+    let name = mail_from("bounce.example.com");
+    put(&mut operator, &a, Some(&name), BehaviorOnMxFailure::default()).await.unwrap();
+    gate.release();
+    let held = operator.known(ask).await.unwrap().mail_from;
+    assert_eq!(held.expect("an answer that misses the put").domain, "bounce.example.com");
+    assert_eq!(stage.sim.with(|world| world.calls_of(GET).count()), 2);
+}

@@ -1,0 +1,117 @@
+//! HTTP without a network: every request is kept, every answer given by the test.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use ses_mailfrom::aws::Settings;
+use ses_mailfrom::clock::Clock;
+use tokio::sync::Notify;
+
+use super::{Operator, sdk};
+
+/// What the next request meets.
+pub enum Answer {
+    /// Status and body.
+    Body(u16, String),
+    /// Error status, code and message as a JSON service writes them.
+    Json(u16, &'static str),
+    /// Never answered.
+    Hang,
+    /// Answered once the test says so.
+    When(Arc<Notify>, u16, String),
+    /// The connection breaks.
+    Broken,
+}
+
+/// A request as it would have left.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub line: String,
+    pub body: String,
+    pub at: tokio::time::Instant,
+}
+
+/// The other end of every connection.
+#[derive(Clone, Default)]
+pub struct Canned {
+    pub sent: Arc<Mutex<Vec<Sent>>>,
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+}
+
+impl std::fmt::Debug for Canned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Canned")
+    }
+}
+
+impl Canned {
+    pub fn answer(&self, answer: Answer) -> &Self {
+        self.answers.lock().unwrap().push_back(answer);
+        self
+    }
+
+    pub fn ok(&self, body: &str) -> &Self {
+        self.answer(Answer::Body(200, body.to_owned()))
+    }
+
+    pub fn sent(&self) -> Vec<Sent> {
+        self.sent.lock().unwrap().clone()
+    }
+
+    /// An operator at this end, on Tokio's clock.
+    pub fn operator(&self, settings: Settings) -> Operator {
+        let begun = tokio::time::Instant::now();
+        let start = jiff::Timestamp::from_second(1_790_000_000).unwrap();
+        let clock = Clock::from_fn(move || start + begun.elapsed());
+        let sdk = sdk("http://127.0.0.1:9", "key", Some(self.client()));
+        Operator::new(&sdk, settings, clock)
+    }
+
+    fn client(&self) -> SharedHttpClient {
+        let canned = self.clone();
+        http_client_fn(move |_, _| SharedHttpConnector::new(canned.clone()))
+    }
+}
+
+impl HttpConnector for Canned {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let body = request.body().bytes().map(<[u8]>::to_vec).unwrap_or_default();
+        let path = request.uri().trim_start_matches("http://127.0.0.1:9");
+        self.sent.lock().unwrap().push(Sent {
+            line: format!("{} {path}", request.method()),
+            body: String::from_utf8(body).unwrap(),
+            at: tokio::time::Instant::now(),
+        });
+        let answer = self.answers.lock().unwrap().pop_front();
+        let answer =
+            answer.unwrap_or_else(|| panic!("nobody expected {} {path}", request.method()));
+        HttpConnectorFuture::new(async move {
+            match answer {
+                Answer::Body(status, body) => Ok(response(status, body)),
+                Answer::Json(status, code) => {
+                    let mut response = response(status, "{\"message\":\"no\"}".to_owned());
+                    response.headers_mut().insert("x-amzn-errortype", code);
+                    Ok(response)
+                }
+                Answer::Hang => std::future::pending().await,
+                Answer::When(released, status, body) => {
+                    released.notified().await;
+                    Ok(response(status, body))
+                }
+                Answer::Broken => {
+                    Err(ConnectorError::io(std::io::Error::other("connection reset").into()))
+                }
+            }
+        })
+    }
+}
+
+fn response(status: u16, body: String) -> HttpResponse {
+    HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body))
+}

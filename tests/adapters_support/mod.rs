@@ -1,0 +1,240 @@
+//! The adapters on a simulated world or on canned answers, and who is woken.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, unreachable_pub)]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_simulator::{ACCESS_KEY, Config, Listen, Quotas, Serving, SimClock, Simulator};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use jiff::Timestamp;
+use ses_mailfrom::authority::{Claimant, Claims, Grant, ObjectKey, Place, Sight, Standing};
+use ses_mailfrom::aws::{Aws, Call, Error, Reply, Settings};
+use ses_mailfrom::clock::Clock;
+use ses_mailfrom::mail::{
+    Change, ChangeBatch, DomainName, HostedZoneId, MailFromDomain, Owner, RecordSet, RecordType,
+    Region, Regions, Routing,
+};
+use tokio::sync::mpsc;
+
+pub mod canned;
+
+/// After this, what should come is given up.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+pub const REGION: &str = "us-east-1";
+
+/// An `Aws` and the objects that it wakes.
+pub struct Operator {
+    pub aws: Aws,
+    pub clock: Clock,
+    woken: mpsc::UnboundedReceiver<ObjectKey>,
+    calls: Arc<Mutex<Vec<Call>>>,
+}
+
+/// Rates that no test waits for.
+pub fn fast() -> Settings {
+    Settings {
+        ses_rate: 1000.0,
+        route53_rate: 1000.0,
+        request_timeout: Duration::from_secs(5),
+        ..Settings::default()
+    }
+}
+
+impl Operator {
+    /// # Panics
+    /// Where `sdk` would reach the real AWS.
+    pub fn new(sdk: &SdkConfig, settings: Settings, clock: Clock) -> Self {
+        let local = sdk.endpoint_url().is_some_and(|url| url.starts_with("http://127."));
+        assert!(local, "these tests must not run without an endpoint on loopback");
+        let (wake, woken) = mpsc::unbounded_channel();
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&calls);
+        let aws = Aws::new(
+            sdk,
+            settings,
+            clock.clone(),
+            Arc::new(move |object: &ObjectKey| {
+                // Nobody listens any more when the test ends.
+                let _ = wake.send(object.clone());
+            }),
+            Arc::new(move |call: &Call| heard.lock().unwrap().push(call.clone())),
+        );
+        Self { aws, clock, woken, calls }
+    }
+
+    /// The next object that is woken.
+    pub async fn woken(&mut self) -> ObjectKey {
+        tokio::time::timeout(LIMIT, self.woken.recv()).await.expect("nobody was woken").unwrap()
+    }
+
+    /// Whether somebody was woken that nobody has heard of yet.
+    pub fn anybody_woken(&mut self) -> bool {
+        self.woken.try_recv().is_ok()
+    }
+
+    /// Asks until there is an answer, each time only after having been woken.
+    pub async fn settle<T>(&mut self, ask: impl Fn(&Aws) -> Reply<T>) -> Reply<T> {
+        loop {
+            match ask(&self.aws) {
+                Reply::NotYet => self.woken().await,
+                settled => return settled,
+            };
+        }
+    }
+
+    /// Asks until there is an answer, which must be a good one.
+    pub async fn known<T>(&mut self, ask: impl Fn(&Aws) -> Reply<T>) -> T {
+        match self.settle(ask).await {
+            Reply::Known { value, .. } => value,
+            Reply::Failed { error, .. } => panic!("{error}"),
+            Reply::NotYet => unreachable!("settled"),
+        }
+    }
+
+    /// Asks until there is an answer, which must be a failure.
+    pub async fn failed<T: std::fmt::Debug>(&mut self, ask: impl Fn(&Aws) -> Reply<T>) -> Error {
+        match self.settle(ask).await {
+            Reply::Failed { error, .. } => error,
+            other => panic!("no failure: {other:?}"),
+        }
+    }
+
+    /// Waits for a permit.
+    pub async fn permit<P>(&mut self, ask: impl Fn(&Aws) -> Option<P>) -> P {
+        loop {
+            if let Some(permit) = ask(&self.aws) {
+                return permit;
+            }
+            self.woken().await;
+        }
+    }
+
+    /// The calls made so far, as `operation region code`.
+    pub fn calls(&self) -> Vec<String> {
+        let line = |call: &Call| format!("{} {} {}", call.operation, call.region, call.code);
+        self.calls.lock().unwrap().iter().map(line).collect()
+    }
+}
+
+/// Credentials and an endpoint on loopback, nothing of the environment.
+pub fn sdk(endpoint: &str, access_key: &str, http: Option<SharedHttpClient>) -> SdkConfig {
+    let credentials = Credentials::new(access_key, "any", None, None, "test");
+    let mut sdk = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(endpoint)
+        .credentials_provider(SharedCredentialsProvider::new(credentials));
+    sdk.set_http_client(http);
+    sdk.build()
+}
+
+/// A simulated AWS over HTTP and DNS on loopback.
+pub struct Stage {
+    pub sim: Simulator,
+    pub serving: Serving,
+}
+
+impl Stage {
+    pub async fn new() -> Self {
+        Self::with(Config { quotas: Quotas::off(), ..Config::default() }).await
+    }
+
+    pub async fn with(config: Config) -> Self {
+        let sim = Simulator::new(config, SimClock::manual());
+        let serving = sim.serve(Listen::default()).await.unwrap();
+        Self { sim, serving }
+    }
+
+    pub fn operator(&self) -> Operator {
+        self.operator_with(fast())
+    }
+
+    pub fn operator_with(&self, settings: Settings) -> Operator {
+        self.operator_as(ACCESS_KEY, settings)
+    }
+
+    pub fn operator_as(&self, access_key: &str, settings: Settings) -> Operator {
+        let sdk = sdk(&self.serving.endpoint(), access_key, None);
+        Operator::new(&sdk, settings, Clock::system())
+    }
+}
+
+/// An object that claims the identity `example.com` in two regions, and names.
+pub fn object(name: &str, names: &[&str]) -> Actor {
+    let domain = domain("example.com");
+    let regions = [region(REGION), region("eu-west-1")];
+    let name_place = |name: &&str| Place::Name(MailFromDomain::below(name, &domain).unwrap());
+    let key = ObjectKey { namespace: "mail".into(), name: name.into() };
+    let mut claims = Claims::default();
+    claims.put(Claimant {
+        key: key.clone(),
+        uid: name.into(),
+        created: Timestamp::UNIX_EPOCH,
+        owner: Owner::of("test", "mail", name),
+        places: regions
+            .into_iter()
+            .map(Place::Region)
+            .chain(names.iter().map(name_place))
+            .collect(),
+        domain,
+    });
+    Actor(claims.standing(&key).unwrap())
+}
+
+/// Speaks for an object.
+pub struct Actor(Standing);
+
+impl Actor {
+    pub fn key(&self) -> ObjectKey {
+        self.0.key().clone()
+    }
+
+    pub fn sight(&self) -> Sight {
+        self.0.sight()
+    }
+
+    pub fn grant(&self, region_name: &str) -> Grant {
+        self.0.claim(&Place::Region(region(region_name)), None).unwrap()
+    }
+
+    pub fn name_grant(&self, name: &str) -> Grant {
+        let name = MailFromDomain::below(name, &domain("example.com")).unwrap();
+        self.0.claim(&Place::Name(name), None).unwrap()
+    }
+}
+
+pub fn region(name: &str) -> Region {
+    Regions::default().get(name).unwrap()
+}
+
+pub fn domain(name: &str) -> DomainName {
+    DomainName::parse(name).unwrap()
+}
+
+pub fn mail_from(name: &str) -> MailFromDomain {
+    MailFromDomain::below(name, &domain("example.com")).unwrap()
+}
+
+pub fn zone_id(id: &str) -> HostedZoneId {
+    HostedZoneId::parse(id).unwrap()
+}
+
+pub fn set(name: &str, rtype: &str, ttl: u32, values: &[&str]) -> RecordSet {
+    RecordSet {
+        name: domain(name),
+        rtype: RecordType::from_name(rtype),
+        ttl,
+        values: values.iter().map(|value| (*value).to_owned()).collect(),
+        routing: Routing::Simple,
+    }
+}
+
+pub fn batch(zone: &str, changes: Vec<Change>) -> ChangeBatch {
+    ChangeBatch { zone: zone_id(zone), changes, comment: "mail/a".into() }
+}
+
+/// Long ago: any answer is fresh enough.
+pub const ANY: Timestamp = Timestamp::UNIX_EPOCH;
