@@ -123,6 +123,13 @@ async fn delegation(
 const TWO: &[(&str, &[&str])] = &[("example.com", &["p1", "p2"])];
 const HERE: Says = Says::Refers("a.b.example.com", &["NS1.Here"]);
 const THERE: Says = Says::Refers("a.b.example.com", &["ns9.there"]);
+const NO: Says = Says::No(ResponseCode::NXDomain);
+const ONE: &[(&str, &[&str])] = &[("example.com", &["p"])];
+const DOWN: Says = Says::Refers("b.example.com", &["q"]);
+const ROUND: Says = Says::Refers("b.example.com", &["p"]);
+const BOTH: Says = Says::Serves(&["ns2.here", "ns3.here"]);
+const OTHER: Says = Says::Serves(&["ns9.there"]);
+const ROOT: &[(&str, &[&str])] = &[(".", &["r"])];
 
 #[tokio::test]
 async fn one_server_of_the_parent_that_names_one_of_ours_is_enough() {
@@ -134,7 +141,6 @@ async fn one_server_of_the_parent_that_names_one_of_ours_is_enough() {
 
 #[tokio::test]
 async fn a_no_counts_only_where_no_server_names_others() {
-    const NO: Says = Says::No(ResponseCode::NXDomain);
     let elsewhere = Delegation::Elsewhere(vec!["ns9.there".to_owned()]);
     assert_eq!(delegation(TWO, &[("p1", NO), ("p2", THERE)]).await, elsewhere);
     assert_eq!(delegation(TWO, &[("p1", NO), ("p2", Says::Silent)]).await, Delegation::Missing);
@@ -166,28 +172,21 @@ async fn what_is_no_answer_is_no_no() {
 
 #[tokio::test]
 async fn a_parent_further_down_than_the_resolver_knows_is_followed() {
-    const ONE: &[(&str, &[&str])] = &[("example.com", &["p"])];
-    const DOWN: Says = Says::Refers("b.example.com", &["q"]);
     assert_eq!(delegation(ONE, &[("p", DOWN), ("q", HERE)]).await, Delegation::Delegated);
-    const NO: Says = Says::No(ResponseCode::NXDomain);
     assert_eq!(delegation(ONE, &[("p", DOWN), ("q", NO)]).await, Delegation::Missing);
-    const ROUND: Says = Says::Refers("b.example.com", &["p"]);
     let answer = delegation(ONE, &[("p", ROUND)]).await;
     assert!(matches!(answer, Delegation::Unaskable(_)), "round and round: {answer:?}");
 }
 
 #[tokio::test]
 async fn a_server_of_both_parent_and_zone_answers_for_both() {
-    const BOTH: Says = Says::Serves(&["ns2.here", "ns3.here"]);
     assert_eq!(delegation(TWO, &[("p1", BOTH), ("p2", BOTH)]).await, Delegation::Delegated);
-    const OTHER: Says = Says::Serves(&["ns9.there"]);
     let elsewhere = Delegation::Elsewhere(vec!["ns9.there".to_owned()]);
     assert_eq!(delegation(TWO, &[("p1", OTHER), ("p2", OTHER)]).await, elsewhere);
 }
 
 #[tokio::test]
 async fn the_parent_may_be_the_root() {
-    const ROOT: &[(&str, &[&str])] = &[(".", &["r"])];
     assert_eq!(delegation(ROOT, &[("r", HERE)]).await, Delegation::Delegated);
 }
 

@@ -173,11 +173,11 @@ async fn surroundings_are_as_rfc_4592_has_them_in_small_zones_and_large() {
     let exists = || Surroundings { exists: true, ..none() };
     let wildcard = |name: &str| Surroundings { wildcard: Some(name.to_owned()), ..none() };
     let cut = |name: &str| Surroundings { delegated_at: Some(domain(name)), ..none() };
-    for crowd in [None, Some('z'), Some('0')] {
+    for letter in [None, Some('z'), Some('0')] {
         let (stage, mut operator, a) = example().await;
-        crowd.inspect(|letter| stage.crowd(*letter));
+        letter.inspect(|first| stage.crowd(*first));
         let mut check = async |name: &str, expected: Surroundings| {
-            assert_eq!(around(&mut operator, &a, name).await, expected, "{name} beside {crowd:?}");
+            assert_eq!(around(&mut operator, &a, name).await, expected, "{name} beside {letter:?}");
         };
         check(NAME, none()).await;
         stage.add("*.example.com", SimType::A, &a_record);
@@ -208,11 +208,11 @@ async fn surroundings_are_as_rfc_4592_has_them_in_small_zones_and_large() {
 
 #[tokio::test]
 async fn surroundings_cost_few_calls() {
-    for (crowd, calls) in [(None, 1), (Some('z'), 2), (Some('0'), 3)] {
+    for (letter, calls) in [(None, 1), (Some('z'), 2), (Some('0'), 3)] {
         let (stage, mut operator, a) = example().await;
-        crowd.inspect(|letter| stage.crowd(*letter));
+        letter.inspect(|first| stage.crowd(*first));
         around(&mut operator, &a, NAME).await;
-        assert_eq!(operator.calls().len(), calls, "beside {crowd:?}");
+        assert_eq!(operator.calls().len(), calls, "beside {letter:?}");
     }
 }
 
@@ -230,12 +230,12 @@ async fn a_change_is_made_followed_to_insync_and_shown_to_later_reads() {
     let ask = |aws: &Aws| aws.surroundings(a.sight(), &zone_id("Z1"), &domain(NAME), &apex, ANY);
     assert!(operator.known(ask).await.exists);
     let from = operator.clock.now();
-    let state = operator.known(|aws| aws.change(a.sight(), &id, from)).await;
-    assert_eq!(state, ChangeState::Pending);
+    let now = operator.known(|aws| aws.change(a.sight(), &id, from)).await;
+    assert_eq!(now, ChangeState::Pending);
     stage.sim.advance(Duration::from_mins(1));
     let from = operator.clock.now();
-    let state = operator.known(|aws| aws.change(a.sight(), &id, from)).await;
-    assert_eq!(state, ChangeState::Insync);
+    let now = operator.known(|aws| aws.change(a.sight(), &id, from)).await;
+    assert_eq!(now, ChangeState::Insync);
     let swap = vec![Change::Delete(first), Change::Create(mx("10 other.example"))];
     change(&mut operator, &a, swap).await.unwrap();
     assert_eq!(view(&mut operator, &a, NAME).await.sets, [mx("10 other.example")]);
@@ -244,8 +244,8 @@ async fn a_change_is_made_followed_to_insync_and_shown_to_later_reads() {
 #[tokio::test]
 async fn a_change_that_route_53_does_not_know_is_gone() {
     let (_stage, mut operator, a) = example().await;
-    let state = operator.known(|aws| aws.change(a.sight(), "C0NONE", ANY)).await;
-    assert_eq!(state, ChangeState::Gone);
+    let now = operator.known(|aws| aws.change(a.sight(), "C0NONE", ANY)).await;
+    assert_eq!(now, ChangeState::Gone);
 }
 
 #[tokio::test]

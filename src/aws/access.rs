@@ -23,7 +23,7 @@ use super::memo::Memo;
 use super::memos::Memos;
 use super::writers::Writers;
 use super::{Call, Error, ErrorKind, Observer, Settings, Wake};
-use crate::authority::ObjectKey;
+use crate::authority::Sight;
 use crate::clock::Clock;
 use crate::mail::Region;
 
@@ -112,10 +112,10 @@ impl Access {
     }
 
     /// Sends a question on its way, on behalf of an object.
-    pub(super) fn start<Q: Ask>(self: &Arc<Self>, question: Q, object: ObjectKey) {
+    pub(super) fn start<Q: Ask>(self: &Arc<Self>, question: Q, sight: Sight) {
         let access = Arc::clone(self);
         self.spawn(async move {
-            let mut next = Some(object);
+            let mut next = Some(sight.object().clone());
             while let Some(object) = next {
                 let reader = Reader::new(&access, object.namespace, question.clone());
                 let result = question.read(&reader).await;

@@ -163,10 +163,9 @@ impl Lane {
                     events.push(Event::Reserved(holder));
                 }
                 Some(Waiting::Call(turn)) => {
+                    let unheard = turn.send(()).is_err();
                     // Nobody may be waiting for this turn any more.
-                    if turn.send(()).is_err() {
-                        state.bucket.give_back();
-                    }
+                    unheard.then(|| state.bucket.give_back());
                 }
                 None => {}
             }

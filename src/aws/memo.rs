@@ -198,7 +198,7 @@ impl Backoff {
         (question, count).hash(&mut hash);
         let share = u32::try_from(hash.finish() % 512).unwrap_or(0);
         let full = doubled.min(self.max);
-        full - full * share / 1024
+        full * (1024 - share) / 1024
     }
 }
 

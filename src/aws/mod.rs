@@ -102,7 +102,7 @@ impl Default for Settings {
             route53_rate: 4.0,
             request_timeout: Duration::from_secs(10),
             retry_min: Duration::from_secs(1),
-            retry_max: Duration::from_secs(60),
+            retry_max: Duration::from_mins(1),
         }
     }
 }
@@ -243,11 +243,11 @@ impl Aws {
     }
 
     fn ask<Q: Ask>(&self, question: Q, sight: Sight, not_before: Timestamp) -> Reply<Q::Value> {
-        let (object, now) = (sight.object(), self.access.clock.now());
+        let now = self.access.clock.now();
         let memo = Q::memo(&self.access.memos);
-        let (reply, start) = memo.look(&question, object, not_before, now);
+        let (reply, start) = memo.look(&question, sight.object(), not_before, now);
         if start {
-            self.access.start(question, object.clone());
+            self.access.start(question, sight);
         }
         reply
     }

@@ -37,7 +37,7 @@ impl Ask for IdentityIn {
         match reader.call(key, &target, send).await {
             Ok(answer) => Ok(Some(Identity {
                 verified: answer.verified_for_sending_status,
-                mail_from: answer.mail_from_attributes.and_then(mail_from),
+                mail_from: answer.mail_from_attributes.as_ref().and_then(mail_from),
             })),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -46,7 +46,7 @@ impl Ask for IdentityIn {
 }
 
 /// The setting, if one is made: unset, the SDK shows an empty domain.
-fn mail_from(attributes: sdk::MailFromAttributes) -> Option<MailFrom> {
+fn mail_from(attributes: &sdk::MailFromAttributes) -> Option<MailFrom> {
     let domain = attributes.mail_from_domain.trim_end_matches('.').to_ascii_lowercase();
     (!domain.is_empty()).then(|| MailFrom {
         domain,

@@ -52,16 +52,13 @@ impl Writers {
         if line.first != *object || line.writing != wrote {
             return None;
         }
-        match line.behind.pop_front() {
-            Some(next) => {
-                (line.first, line.writing) = (next.clone(), false);
-                Some(next)
-            }
-            None => {
-                self.0.remove(zone);
-                None
-            }
+        let next = line.behind.pop_front();
+        if let Some(next) = &next {
+            (line.first, line.writing) = (next.clone(), false);
+        } else {
+            self.0.remove(zone);
         }
+        next
     }
 }
 

@@ -33,7 +33,7 @@ impl Ask for Around {
         let start = Start::at(self.apex.as_str());
         let first = read_page(reader, &self.zone, &start, WHOLE_PAGE).await?;
         if first.next.is_none() {
-            return Ok(self.from_whole_zone(&first));
+            return Ok(self.survey_whole_zone(&first));
         }
         let mut survey = Survey::new(self);
         for name in self.between() {
@@ -61,7 +61,7 @@ impl Around {
         names
     }
 
-    fn from_whole_zone(&self, zone: &Page) -> Surroundings {
+    fn survey_whole_zone(&self, zone: &Page) -> Surroundings {
         let owners: Vec<String> = zone.sets.iter().map(|set| plain(&set.name)).collect();
         let mut survey = Survey::new(self);
         for name in self.between() {
