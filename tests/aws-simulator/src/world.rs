@@ -402,7 +402,7 @@ impl World {
     /// Every address at which a name server or resolver answers.
     pub fn dns_addresses(&self) -> Vec<Ipv4Addr> {
         let sets = 0..self.config.dns.delegation_sets;
-        let zones = sets.flat_map(crate::outside::set_addresses);
+        let zones = sets.flat_map(crate::zones::set_addresses);
         [RESOLVER, dns::PARENT]
             .into_iter()
             .chain(zones)

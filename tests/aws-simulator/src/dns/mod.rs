@@ -100,8 +100,6 @@ pub(crate) struct Dns {
     pub(crate) hosts: BTreeMap<Name, Ipv4Addr>,
     /// Addresses that the parents' server gives with its referrals.
     pub(crate) glue: BTreeMap<Name, Vec<Ipv4Addr>>,
-    /// Which zones each address answers for, by id.
-    pub(crate) served_by: BTreeMap<Ipv4Addr, BTreeSet<String>>,
     /// Servers that do not answer at all.
     pub(crate) silent: BTreeSet<Ipv4Addr>,
     /// What the public resolver and SES's own remember.
