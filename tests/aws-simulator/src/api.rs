@@ -67,19 +67,15 @@ impl ApiError {
         }
     }
 
-    pub(crate) fn access_denied(
-        protocol: Protocol,
-        account: &str,
-        action: &str,
-        target: Option<&String>,
-    ) -> Self {
-        let code =
-            if protocol == Protocol::SesV2 { "AccessDeniedException" } else { "AccessDenied" };
-        let on = target.map_or_else(String::new, |target| format!(" on resource: {target}"));
-        let message = format!(
-            "User: arn:aws:iam::{account}:user/simulated is not authorized to perform: {}:{action}{on}",
-            protocol.iam()
-        );
+    /// `who` is the caller's ARN, `on` the resource's.
+    pub(crate) fn access_denied(protocol: Protocol, who: &str, action: &str, on: &str) -> Self {
+        let code = match protocol {
+            Protocol::SesV2 => "AccessDeniedException",
+            _ => "AccessDenied",
+        };
+        let action = format!("{}:{action}", protocol.iam());
+        let message =
+            format!("User: {who} is not authorized to perform: {action} on resource: {on}");
         Self::new(403, code, message)
     }
 
@@ -196,6 +192,11 @@ fn answer(
 /// `<tag>text</tag>` with the text escaped.
 pub(crate) fn element(tag: &str, text: impl AsRef<str>) -> String {
     format!("<{tag}>{}</{tag}>", escape(text.as_ref()))
+}
+
+/// `<tag>inner</tag>`, the inner XML as it is.
+pub(crate) fn nested(tag: &str, inner: &str) -> String {
+    format!("<{tag}>{inner}</{tag}>")
 }
 
 /// Decodes `%xx`; a byte that is no UTF-8 becomes a replacement character.

@@ -211,7 +211,8 @@ impl Default for Route53Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DnsConfig {
-    /// Delegation sets, of two name servers each, that there are to give out.
+    /// Delegation sets, of two name servers each, that there are to give out;
+    /// at most 100.
     pub delegation_sets: u8,
     /// TTL of the parents' delegations, and of their "no such name".
     pub delegation_ttl: u32,

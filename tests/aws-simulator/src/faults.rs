@@ -162,11 +162,16 @@ enum Stage {
     Set,
     Reached,
     Released,
+    Cut,
 }
 
 /// Stops one call. Dropping it releases the call.
 #[derive(Debug)]
 pub struct Gate(watch::Sender<Stage>);
+
+/// The gate has cut the connection of the call that stood there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WasCut;
 
 impl Gate {
     /// Returns when a call stands at the gate.
@@ -180,15 +185,32 @@ impl Gate {
         *self.0.borrow() >= Stage::Reached
     }
 
-    /// Lets the call go on, and every later one.
+    /// Lets the call go on.
     pub fn release(self) {
-        self.0.send_replace(Stage::Released);
+        self.open(Stage::Released);
+    }
+
+    /// Cuts the call's connection, as if its client had died right here: at a
+    /// gate before, it is never carried out.
+    pub fn cut(self) {
+        self.open(Stage::Cut);
+    }
+
+    /// What was decided first stands.
+    fn open(&self, stage: Stage) {
+        self.0.send_if_modified(|current| {
+            let shut = *current < Stage::Released;
+            if shut {
+                *current = stage;
+            }
+            shut
+        });
     }
 }
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        self.0.send_replace(Stage::Released);
+        self.open(Stage::Released);
     }
 }
 
@@ -198,7 +220,7 @@ pub(crate) struct Stop(watch::Sender<Stage>);
 
 impl Stop {
     /// Says that a call is here and waits to be let through.
-    pub(crate) async fn wait(self) {
+    pub(crate) async fn wait(self) -> Result<(), WasCut> {
         self.0.send_if_modified(|stage| {
             let first = *stage == Stage::Set;
             if first {
@@ -206,7 +228,11 @@ impl Stop {
             }
             first
         });
-        let _ = self.0.subscribe().wait_for(|stage| *stage == Stage::Released).await;
+        let mut stages = self.0.subscribe();
+        match stages.wait_for(|stage| *stage >= Stage::Released).await {
+            Ok(stage) if *stage == Stage::Cut => Err(WasCut),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -33,12 +33,14 @@ mod outside;
 mod record;
 mod request;
 mod route53;
+mod scenario;
 mod serve;
 mod ses;
 mod simulator;
 mod sts;
 mod throttle;
 mod world;
+mod zones;
 
 pub use self::{
     clock::{SimClock, SimTime, WallClock},
@@ -53,6 +55,9 @@ pub use self::{
     outside::EditError,
     record::{AliasTarget, RecordKey, RecordSet, RecordType, Routing},
     route53::{Delegation, Zone, ZoneSpec},
+    scenario::{
+        Scenario, ScenarioAccount, ScenarioError, ScenarioIdentity, ScenarioRecord, ScenarioZone,
+    },
     serve::{Listen, ListenError, Serving},
     ses::{Behavior, MailFromView},
     simulator::{ACCESS_KEY, ACCOUNT, ConnectionLost, NotSeen, Simulator},

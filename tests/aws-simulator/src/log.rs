@@ -159,7 +159,6 @@ pub enum EventKind {
     },
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn as_text<S: serde::Serializer>(name: &Name, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(name)
 }

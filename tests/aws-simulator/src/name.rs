@@ -80,6 +80,7 @@ impl Name {
     }
 
     /// The name `label.self`.
+    #[must_use]
     pub fn child(&self, label: &str) -> Self {
         Self(format!("{}{}.", self.0, label.to_ascii_lowercase()))
     }

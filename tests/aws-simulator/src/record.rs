@@ -224,11 +224,7 @@ fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
                 string.push(u8::try_from(code).ok()?);
                 rest = after;
             }
-            [b'\\', byte, after @ ..] => {
-                string.push(*byte);
-                rest = after;
-            }
-            [byte, after @ ..] => {
+            [b'\\', byte, after @ ..] | [byte, after @ ..] => {
                 string.push(*byte);
                 rest = after;
             }

@@ -6,7 +6,7 @@ use http::{Request, header};
 use crate::{
     api::{ApiError, Protocol, Success, form},
     faults::Asked,
-    log::{Call, Outcome},
+    log::{Call, Outcome, Service},
     route53, ses, sts,
     world::World,
 };
@@ -58,7 +58,6 @@ impl Parsed {
         let path = request.uri().path();
         let protocol = match scope.as_ref().map(|scope| scope.service.as_str()) {
             Some("route53") => Protocol::Route53,
-            Some("sts") => Protocol::Sts,
             Some("ses") if path.starts_with("/v2/") => Protocol::SesV2,
             Some("ses") => Protocol::SesV1,
             _ => Protocol::Sts,
@@ -117,6 +116,24 @@ impl Parsed {
             targets: self.targets.clone(),
             parameters: self.parameters.clone(),
             outcome: Outcome::Unanswered,
+        }
+    }
+
+    /// ARN of what it is about.
+    pub(crate) fn resource(&self, account: &str) -> String {
+        let region = &self.scope.region;
+        match (self.protocol.service(), self.targets.first()) {
+            (Service::Ses, Some(identity)) => {
+                format!("arn:aws:ses:{region}:{account}:identity/{identity}")
+            }
+            (Service::Route53, Some(id)) if self.action == "GetChange" => {
+                format!("arn:aws:route53:::change/{id}")
+            }
+            (Service::Route53, Some(id)) if self.action != "ListHostedZonesByName" => {
+                format!("arn:aws:route53:::hostedzone/{id}")
+            }
+            (Service::Sts, Some(role)) => role.clone(),
+            _ => "*".to_owned(),
         }
     }
 

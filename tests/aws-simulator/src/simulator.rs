@@ -17,7 +17,7 @@ use crate::{
     clock::{SimClock, SimTime},
     config::Config,
     dns::{PARENT, RESOLVER},
-    faults::{Fault, FaultId, Gate, GatePoint, Matching, Trouble, Verdict},
+    faults::{Fault, FaultId, Gate, GatePoint, Matching, Stop, Trouble, Verdict, WasCut},
     log::Outcome,
     request::Parsed,
     world::World,
@@ -215,19 +215,24 @@ impl Simulator {
         };
         let Verdict { trouble, before, after } = verdict;
         let submission = Submission::begin(self, &parsed);
-        if let Some(stop) = before {
-            stop.wait().await;
-        }
+        self.pass(before, index).await?;
         if let Some(refusal) = self.refuse(&parsed, &account, trouble.as_ref()).await {
             self.finish(index, refusal.outcome());
             return Ok(respond_error(&refusal));
         }
         submission.end();
         let result = self.with(|world| parsed.run(world, &account));
-        if let Some(stop) = after {
-            stop.wait().await;
-        }
+        self.pass(after, index).await?;
         self.answer(&parsed, index, trouble, result, &request_id).await
+    }
+
+    /// Stops at a gate, if there is one.
+    async fn pass(&self, gate: Option<Stop>, index: usize) -> Result<(), ConnectionLost> {
+        let Some(stop) = gate else { return Ok(()) };
+        stop.wait().await.map_err(|WasCut| {
+            self.finish(index, Outcome::Lost);
+            ConnectionLost
+        })
     }
 
     /// Notes a call and what is scripted for it; no account for an unknown key.
@@ -263,12 +268,11 @@ impl Simulator {
             Trouble::Hang => std::future::pending().await,
             Trouble::Fail(status) => Some(ApiError::server(*status)),
             Trouble::Throttle => Some(ApiError::throttled(parsed.protocol)),
-            Trouble::AccessDenied => Some(ApiError::access_denied(
-                parsed.protocol,
-                account,
-                parsed.action,
-                parsed.targets.first(),
-            )),
+            Trouble::AccessDenied => {
+                let who = self.with(|world| world.principal(&parsed.scope.access_key, account));
+                let on = parsed.resource(account);
+                Some(ApiError::access_denied(parsed.protocol, &who, parsed.action, &on))
+            }
             Trouble::Refuse { status, code, message } => {
                 Some(ApiError::new(*status, code, message.clone()))
             }

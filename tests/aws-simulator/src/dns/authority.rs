@@ -24,12 +24,14 @@ pub(crate) fn ask(
     if server == PARENT {
         return Some(ask_parent(&world.dns, world.config().dns.delegation_ttl, name, kind));
     }
-    let zones = world.dns.served_by.get(&server)?;
-    let zone = zones
-        .iter()
-        .filter_map(|id| world.route53.zones.get(id))
-        .filter(|zone| name.is_within(&zone.name))
-        .max_by_key(|zone| zone.name.labels().count());
+    if !world.is_zone_server(server) {
+        return None;
+    }
+    let zone = name.ancestors().find_map(|above| {
+        let mut zones = world.route53.zones_named(&above);
+        let id = zones.find(|zone| zone.servers.iter().any(|(_, own)| *own == server))?;
+        world.route53.zones.get(id.id())
+    });
     Some(zone.map_or_else(|| Answer::of(Code::Refused), |zone| ask_zone(zone, name, kind)))
 }
 
@@ -144,32 +146,13 @@ fn ask_zone(zone: &Zone, name: &Name, kind: RecordType) -> Answer {
         return Answer::with(Code::NoSuchName, Vec::new(), soa);
     };
     let alias = records(zone, &source, RecordType::CNAME, name);
-    if let ([target], true) = (alias.as_slice(), kind != RecordType::CNAME) {
-        return chase(zone, target.clone(), kind, soa);
+    if kind != RecordType::CNAME && !alias.is_empty() {
+        // Where it leads is the resolver's to find out.
+        return Answer::with(Code::NoError, alias, None);
     }
     let found = records(zone, &source, kind, name);
-    let soa = found_none_of(&found, soa);
+    let soa = soa.filter(|_| found.is_empty());
     Answer::with(Code::NoError, found, soa)
-}
-
-fn found_none_of(found: &[Record], soa: Option<Record>) -> Option<Record> {
-    soa.filter(|_| found.is_empty())
-}
-
-/// Follows a CNAME while it stays in the zone.
-fn chase(zone: &Zone, alias: Record, kind: RecordType, soa: Option<Record>) -> Answer {
-    let target = Name::parse(&alias.value)
-        .ok()
-        .filter(|target| target.is_within(&zone.name) && *target != alias.name);
-    let Some(target) = target else {
-        return Answer::with(Code::NoError, vec![alias], None);
-    };
-    let mut answers = vec![alias];
-    let found = records(zone, &target, kind, &target);
-    let code = if exists(zone, &target) { Code::NoError } else { Code::NoSuchName };
-    let soa = found_none_of(&found, soa);
-    answers.extend(found);
-    Answer::with(code, answers, soa)
 }
 
 /// The highest name below the apex, at or above `name`, that is delegated away.

@@ -18,7 +18,7 @@ impl Cache {
     fn recall(&self, name: &Name, kind: RecordType, now: SimTime) -> Option<Answer> {
         let known = self.absent.get(name).or_else(|| self.answers.get(&(name.clone(), kind)));
         let (until, answer) = known.filter(|(until, _)| now < *until)?;
-        let left = u32::try_from((*until - now).as_secs()).unwrap_or(u32::MAX);
+        let left = u32::try_from(until.saturating_sub(now).as_secs()).unwrap_or(u32::MAX);
         let mut answer = answer.clone();
         for record in answer.answers.iter_mut().chain(&mut answer.authorities) {
             record.ttl = record.ttl.min(left);

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use super::{Route53, Zone, max_items};
 use crate::{
-    api::{ApiError, Success, element, field},
+    api::{ApiError, Success, element, field, nested},
     name::Name,
     record::{RecordKey, RecordSet, RecordType},
 };
@@ -44,24 +44,14 @@ fn start_name(text: &str) -> Result<Name, ApiError> {
 
 /// The account's zones from a name on, in the order of reversed labels; of one
 /// name, by id. Private zones are among them.
-pub(super) fn zones(
-    route53: &Route53,
-    account: &str,
-    page: &ZonePage,
-) -> Result<Success, ApiError> {
-    let mut zones: Vec<&Zone> =
-        route53.zones.values().filter(|zone| zone.account.as_deref() == Some(account)).collect();
-    zones.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
-    let from = page.name.as_ref().map_or(0, |start| {
-        let id = page.id.as_deref().unwrap_or_default();
-        zones.partition_point(|zone| (&zone.name, zone.id.as_str()) < (start, id))
-    });
-    let listed = &zones[from..zones.len().min(from + page.items)];
-    let next = zones.get(from + page.items);
-    let mut body = format!(
-        "<HostedZones>{}</HostedZones>",
-        listed.iter().map(|zone| zone.xml()).collect::<String>()
-    );
+pub(super) fn zones(route53: &Route53, account: &str, page: &ZonePage) -> Success {
+    let start = page.name.clone().unwrap_or_else(Name::root);
+    let mut zones = route53
+        .zones_from(&start, page.id.as_deref().unwrap_or_default())
+        .filter(|zone| zone.account.as_deref() == Some(account));
+    let listed: String = zones.by_ref().take(page.items).map(Zone::xml).collect();
+    let next = zones.next();
+    let mut body = format!("<HostedZones>{listed}</HostedZones>");
     if let Some(start) = &page.name {
         body += &element("DNSName", start.to_string());
     }
@@ -74,7 +64,7 @@ pub(super) fn zones(
             + &element("NextHostedZoneId", &zone.id));
     }
     body += &element("MaxItems", page.items.to_string());
-    Ok(Success(body))
+    Success(body)
 }
 
 /// Where a page of record sets begins and how long it is.
@@ -126,7 +116,7 @@ impl RecordPage {
 }
 
 /// Record sets as submitted, PENDING ones included.
-pub(super) fn record_sets(zone: &Zone, page: &RecordPage) -> Result<Success, ApiError> {
+pub(super) fn record_sets(zone: &Zone, page: &RecordPage) -> Success {
     let mut rest = zone.records.range((page.first(), Bound::Unbounded)).map(|(_, set)| set);
     let listed: String = rest.by_ref().take(page.items).map(xml).collect();
     let next = rest.next();
@@ -140,7 +130,7 @@ pub(super) fn record_sets(zone: &Zone, page: &RecordPage) -> Result<Success, Api
         }
     }
     body += &element("MaxItems", page.items.to_string());
-    Ok(Success(body))
+    Success(body)
 }
 
 fn xml(set: &RecordSet) -> String {
@@ -150,20 +140,16 @@ fn xml(set: &RecordSet) -> String {
         body += &element(&routing.element, &routing.value);
     }
     if let Some(ttl) = set.ttl {
-        let values: String = set
-            .values
-            .iter()
-            .map(|value| format!("<ResourceRecord>{}</ResourceRecord>", element("Value", value)))
-            .collect();
-        body += &format!("<TTL>{ttl}</TTL><ResourceRecords>{values}</ResourceRecords>");
+        let value = |value: &String| nested("ResourceRecord", &element("Value", value));
+        let values: String = set.values.iter().map(value).collect();
+        body += &(element("TTL", ttl.to_string()) + &nested("ResourceRecords", &values));
     }
     if let Some(alias) = &set.alias {
-        body += &format!(
-            "<AliasTarget>{}{}{}</AliasTarget>",
-            element("HostedZoneId", &alias.hosted_zone_id),
-            element("DNSName", &alias.dns_name),
-            element("EvaluateTargetHealth", alias.evaluate_target_health.to_string()),
-        );
+        let healthy = alias.evaluate_target_health.to_string();
+        let target = element("HostedZoneId", &alias.hosted_zone_id)
+            + &element("DNSName", &alias.dns_name)
+            + &element("EvaluateTargetHealth", healthy);
+        body += &nested("AliasTarget", &target);
     }
-    format!("<ResourceRecordSet>{body}</ResourceRecordSet>")
+    nested("ResourceRecordSet", &body)
 }

@@ -1,10 +1,11 @@
 //! Route 53: hosted zones, change batches and lists.
 
 mod batch;
+mod batch_xml;
 mod list;
 mod zone;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use jiff::{Timestamp, ToSpan as _};
@@ -15,6 +16,8 @@ pub use self::zone::{Delegation, Zone, ZoneSpec};
 use crate::{
     api::{ApiError, Success, element, field},
     clock::SimTime,
+    name::Name,
+    record::RecordKey,
     world::World,
 };
 
@@ -53,7 +56,7 @@ impl Input {
             }
             (&Method::POST, ["hostedzone", id, "rrset" | "rrset/"]) => {
                 let batch =
-                    Batch::parse(body).map_err(|error| ("ChangeResourceRecordSets", error))?;
+                    batch_xml::parse(body).map_err(|error| ("ChangeResourceRecordSets", error))?;
                 Ok(Self::ChangeResourceRecordSets((*id).to_owned(), batch))
             }
             (&Method::GET, ["change", id]) => Ok(Self::GetChange((*id).to_owned())),
@@ -120,6 +123,7 @@ pub(crate) struct Change {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Route53 {
     pub(crate) zones: BTreeMap<String, Zone>,
+    by_name: BTreeSet<(Name, String)>,
     changes: BTreeMap<String, Change>,
     next_id: u64,
 }
@@ -131,15 +135,44 @@ impl Route53 {
         format!("{first}{:013}SIM", self.next_id)
     }
 
+    pub(crate) fn insert(&mut self, zone: Zone) {
+        self.by_name.insert((zone.name.clone(), zone.id.clone()));
+        self.zones.insert(zone.id.clone(), zone);
+    }
+
+    pub(crate) fn remove(&mut self, id: &str) {
+        if let Some(zone) = self.zones.remove(id) {
+            self.by_name.remove(&(zone.name, zone.id));
+        }
+    }
+
+    /// All zones from a name and an id on, in the order of lists.
+    pub(crate) fn zones_from(&self, name: &Name, id: &str) -> impl Iterator<Item = &Zone> {
+        let first = (name.clone(), id.to_owned());
+        self.by_name.range(first..).filter_map(|(_, id)| self.zones.get(id))
+    }
+
+    /// The zones of exactly this name, in any account and in none.
+    pub(crate) fn zones_named<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a Zone> {
+        self.zones_from(name, "").take_while(move |zone| zone.name == *name)
+    }
+
+    /// Has changes that are still on their way leave a record set alone that
+    /// someone has edited since.
+    pub(crate) fn overtake(&mut self, zone: &str, key: &RecordKey) {
+        for change in
+            self.changes.values_mut().filter(|change| !change.in_sync && change.zone == zone)
+        {
+            change.edits.retain(|edit| edit.key() != *key);
+        }
+    }
+
     /// A zone of that account.
     fn zone_of(&self, account: &str, id: &str) -> Result<&Zone, ApiError> {
         self.zones.get(id).filter(|zone| zone.account.as_deref() == Some(account)).ok_or_else(
             || {
-                ApiError::new(
-                    404,
-                    "NoSuchHostedZone",
-                    format!("No hosted zone found with ID: {id}"),
-                )
+                let message = format!("No hosted zone found with ID: {id}");
+                ApiError::new(404, "NoSuchHostedZone", message)
             },
         )
     }
@@ -148,10 +181,10 @@ impl Route53 {
 /// Carries out a request.
 pub(crate) fn run(world: &mut World, account: &str, input: &Input) -> Result<Success, ApiError> {
     match input {
-        Input::ListHostedZonesByName(page) => list::zones(&world.route53, account, page),
+        Input::ListHostedZonesByName(page) => Ok(list::zones(&world.route53, account, page)),
         Input::GetHostedZone(id) => world.route53.zone_of(account, id).map(get_zone),
         Input::ListResourceRecordSets(id, page) => {
-            world.route53.zone_of(account, id).and_then(|zone| list::record_sets(zone, page))
+            world.route53.zone_of(account, id).map(|zone| list::record_sets(zone, page))
         }
         Input::ChangeResourceRecordSets(id, batch) => change(world, account, id, batch),
         Input::GetChange(id) => get_change(&world.route53, account, id),

@@ -52,6 +52,11 @@ impl Zone {
         self.served.values()
     }
 
+    /// Whether a change is on its way in: another one is refused now.
+    pub fn is_in_submission(&self) -> bool {
+        self.in_submission > 0
+    }
+
     pub(crate) fn serve(&mut self, edit: Edit) {
         match edit {
             Edit::Set(set) => {

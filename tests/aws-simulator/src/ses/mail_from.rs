@@ -22,10 +22,9 @@ pub(crate) fn sending(identity: Option<&Identity>) -> Sending {
         return Sending::NotVerified;
     };
     match &identity.state.domain {
-        None => Sending::DefaultMailFrom,
         Some((_, MailFromStatus::Success)) => Sending::CustomMailFrom,
         Some(_) if identity.state.behavior == Behavior::RejectMessage => Sending::Rejected,
-        Some(_) => Sending::DefaultMailFrom,
+        None | Some(_) => Sending::DefaultMailFrom,
     }
 }
 
@@ -309,7 +308,8 @@ pub(crate) fn force(world: &mut World, key: &IdentityKey, view: super::MailFromV
             view.domain,
             Some((_, MailFromStatus::Pending | MailFromStatus::TemporaryFailure))
         );
-        identity.window = looking.then(|| Window { since: now, interval: config.checks.interval });
+        identity.window =
+            looking.then_some(Window { since: now, interval: config.checks.interval });
         identity.stale = None;
         identity.finding = None;
         identity.epoch += 1;

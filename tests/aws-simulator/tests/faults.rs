@@ -1,0 +1,399 @@
+//! Quotas, faults, gates, accounts and the in-process door.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::time::Duration;
+
+use aws_sdk_route53::types::{ChangeAction, RrType};
+use aws_sdk_sesv2::{Client, error::SdkError, types::BehaviorOnMxFailure};
+use aws_simulator::{
+    ACCESS_KEY, ACCOUNT, Behavior, CheckSchedule, Config, ConnectionLost, EventKind, Fault,
+    GatePoint, Listen, MailFromStatus, Matching, Outcome, Quotas, Role, Service, SesConfig,
+    SimClock, Simulator, Trouble, ZoneSpec,
+};
+use bytes::Bytes;
+use common::{LIMIT, MX, REGION, Stage, batch, code_of, quiet, set};
+
+async fn put(client: Client) -> Result<(), Box<SdkError<aws_sdk_sesv2::operation::put_email_identity_mail_from_attributes::PutEmailIdentityMailFromAttributesError>>>{
+    let put = client.put_email_identity_mail_from_attributes().email_identity("example.com");
+    put.mail_from_domain("bounce.example.com").send().await.map(|_| ()).map_err(Box::new)
+}
+
+const PUT: &str = "PutEmailIdentityMailFromAttributes";
+
+#[tokio::test]
+async fn throttling_is_the_services_own_modelled_error() {
+    let (stage, zone) = Stage::example(Config::default()).await;
+    let get = async |region: &str| {
+        stage.ses(region).get_email_identity().email_identity("example.com").send().await
+    };
+    assert!(get(REGION).await.is_ok());
+    let error = get(REGION).await.unwrap_err();
+    assert!(error.as_service_error().unwrap().is_too_many_requests_exception(), "{error:?}");
+    assert!(put(stage.ses(REGION)).await.is_ok(), "each action has a bucket of its own");
+    assert!(
+        !code_of(&get("eu-west-1").await.unwrap_err()).0.contains("TooMany"),
+        "and each region"
+    );
+    let list =
+        async || stage.route53().list_resource_record_sets().hosted_zone_id(&zone).send().await;
+    list().await.unwrap();
+    assert_eq!(
+        code_of(&list().await.unwrap_err()),
+        ("Throttling".to_owned(), "Rate exceeded".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_a_change_that_was_made() {
+    let (stage, _) = Stage::example(quiet()).await;
+    stage.simulator.add_fault(Fault::once(Matching::action(PUT), Trouble::LoseAnswer));
+    let error = put(stage.ses(REGION)).await.unwrap_err();
+    assert!(matches!(*error, SdkError::DispatchFailure(_)), "{error:?}");
+    assert_eq!(stage.status(), Some(MailFromStatus::Pending));
+    assert!(put(stage.ses(REGION)).await.is_ok());
+    let outcomes = stage
+        .simulator
+        .with(|world| world.calls_of(PUT).map(|call| call.outcome.clone()).collect::<Vec<_>>());
+    assert_eq!(outcomes, [Outcome::Lost, Outcome::Ok]);
+}
+
+#[tokio::test]
+async fn a_failure_before_changes_nothing_and_one_after_does() {
+    for (trouble, status) in
+        [(Trouble::Fail(503), None), (Trouble::FailAfter(500), Some(MailFromStatus::Pending))]
+    {
+        let (stage, _) = Stage::example(quiet()).await;
+        stage
+            .simulator
+            .add_fault(Fault::once(Matching::service(Service::Ses).region(REGION), trouble));
+        let error = put(stage.ses(REGION)).await.unwrap_err();
+        assert!(error.raw_response().unwrap().status().is_server_error());
+        assert_eq!(stage.status(), status);
+    }
+}
+
+#[tokio::test]
+async fn faults_strike_by_target_after_so_many_and_so_often() {
+    let (stage, _) = Stage::example(quiet()).await;
+    let denied = Fault::always(
+        Matching::action(PUT).target("example.com").account(ACCOUNT),
+        Trouble::AccessDenied,
+    );
+    let id = stage.simulator.add_fault(denied.after(1).times(2));
+    let mut results = Vec::new();
+    for _ in 0..4 {
+        results.push(put(stage.ses(REGION)).await.map_err(|error| code_of(&error).0));
+    }
+    let no = || Err("AccessDeniedException".to_owned());
+    assert_eq!(results, [Ok(()), no(), no(), Ok(())]);
+    stage.simulator.remove_fault(id);
+    stage
+        .simulator
+        .add_fault(Fault::always(Matching::any().target("another.example"), Trouble::AccessDenied));
+    assert!(put(stage.ses(REGION)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_answer_cannot_be_read() {
+    let (stage, zone) = Stage::example(quiet()).await;
+    stage.simulator.add_fault(Fault::always(Matching::any(), Trouble::Malformed));
+    let get = stage.ses(REGION).get_email_identity().email_identity("example.com").send().await;
+    assert_eq!(get.unwrap_err().raw_response().unwrap().status().as_u16(), 200);
+    let list = stage.route53().list_resource_record_sets().hosted_zone_id(&zone).send().await;
+    assert_eq!(list.unwrap_err().raw_response().unwrap().status().as_u16(), 200);
+}
+
+#[tokio::test]
+async fn a_gate_stops_the_nth_call_before_or_after_it_is_carried_out() {
+    for (point, seen) in
+        [(GatePoint::Before, None), (GatePoint::After, Some(MailFromStatus::Pending))]
+    {
+        let (stage, _) = Stage::example(quiet()).await;
+        let gate = stage.simulator.gate(Matching::action(PUT), point, 1);
+        stage.simulator.with(|world| world.set_identity(ACCOUNT, "eu-west-1", "example.com", true));
+        put(stage.ses("eu-west-1")).await.unwrap();
+        let stopped = tokio::spawn(put(stage.ses(REGION)));
+        tokio::time::timeout(LIMIT, gate.reached()).await.unwrap();
+        assert_eq!(stage.status(), seen);
+        gate.release();
+        stopped.await.unwrap().unwrap();
+        assert_eq!(stage.status(), Some(MailFromStatus::Pending));
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_cut_at_a_gate_before_is_never_carried_out() {
+    for (point, seen) in
+        [(GatePoint::Before, None), (GatePoint::After, Some(MailFromStatus::Pending))]
+    {
+        let (stage, _) = Stage::example(quiet()).await;
+        let gate = stage.simulator.gate(Matching::action(PUT), point, 0);
+        let stopped = tokio::spawn(put(stage.ses(REGION)));
+        tokio::time::timeout(LIMIT, gate.reached()).await.unwrap();
+        gate.cut();
+        assert!(matches!(*stopped.await.unwrap().unwrap_err(), SdkError::DispatchFailure(_)));
+        assert_eq!(stage.status(), seen);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_at_a_gate_before_leaves_nothing_behind() {
+    let (stage, zone) = Stage::example(quiet()).await;
+    let action = Matching::action("ChangeResourceRecordSets");
+    let gate = stage.simulator.gate(action, GatePoint::Before, 0);
+    let (client, hosted) = (stage.route53(), zone.clone());
+    let create =
+        || batch([(ChangeAction::Create, set("bounce.example.com", RrType::Mx, 300, &[MX]))]);
+    let first = create();
+    let stopped = tokio::spawn(async move {
+        client.change_resource_record_sets().hosted_zone_id(hosted).change_batch(first).send().await
+    });
+    tokio::time::timeout(LIMIT, gate.reached()).await.unwrap();
+    stopped.abort();
+    let idle = stage.simulator.wait_for("the zone to be free again", LIMIT, |world| {
+        (!world.zone(&zone)?.is_in_submission()).then_some(())
+    });
+    idle.await.unwrap();
+    gate.release();
+    let second =
+        stage.route53().change_resource_record_sets().hosted_zone_id(&zone).change_batch(create());
+    second.send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_hanging_call_is_not_answered() {
+    let (stage, _) = Stage::example(quiet()).await;
+    stage.simulator.add_fault(Fault::once(Matching::action(PUT), Trouble::Hang));
+    let hanging = tokio::spawn(put(stage.ses(REGION)));
+    let seen =
+        stage.simulator.wait_for("the call", LIMIT, |world| world.calls_of(PUT).next().cloned());
+    assert_eq!(seen.await.unwrap().outcome, Outcome::Unanswered);
+    put(stage.ses(REGION)).await.unwrap();
+    assert!(!hanging.is_finished());
+    hanging.abort();
+}
+
+#[tokio::test]
+async fn sts_tells_the_account_and_gives_roles_of_others() {
+    let stage = Stage::quiet().await;
+    let (arn, other) = ("arn:aws:iam::210987654321:role/dns", "210987654321");
+    let zone = stage.simulator.with(|world| {
+        let trusted_accounts = vec![ACCOUNT.to_owned()];
+        let external_id = Some("owner/mail".to_owned());
+        let required_tags = vec![("namespace".to_owned(), "mail".to_owned())];
+        world.add_role(arn, Role { trusted_accounts, external_id, required_tags });
+        world.create_zone(ZoneSpec::public(other, "example.com")).unwrap()
+    });
+    let me = stage.sts(ACCESS_KEY).get_caller_identity().send().await.unwrap();
+    assert_eq!(me.account(), Some(ACCOUNT));
+    let assume = async |external_id: &str, namespace: &str| {
+        let tag =
+            aws_sdk_sts::types::Tag::builder().key("namespace").value(namespace).build().unwrap();
+        let assume = stage.sts(ACCESS_KEY).assume_role().role_arn(arn).role_session_name("test");
+        assume.external_id(external_id).tags(tag).send().await
+    };
+    for (external_id, namespace) in [("owner/other", "mail"), ("owner/mail", "other")] {
+        assert_eq!(code_of(&assume(external_id, namespace).await.unwrap_err()).0, "AccessDenied");
+    }
+    let session = assume("owner/mail", "mail").await.unwrap();
+    let key = session.credentials().unwrap().access_key_id().to_owned();
+    let them = stage.sts(&key).get_caller_identity().send().await.unwrap();
+    assert_eq!(
+        (them.account(), them.arn()),
+        (Some(other), Some("arn:aws:sts::210987654321:assumed-role/dns/test"))
+    );
+    stage.route53_as(&key).get_hosted_zone().id(&zone).send().await.unwrap();
+    assert!(stage.route53().get_hosted_zone().id(&zone).send().await.is_err());
+    let unknown =
+        stage.route53_as("AKIANOBODY").get_hosted_zone().id(&zone).send().await.unwrap_err();
+    assert_eq!(code_of(&unknown).0, "InvalidClientTokenId");
+}
+
+#[tokio::test]
+async fn calls_and_events_stand_in_one_order_and_are_counted() {
+    let (stage, zone) = Stage::example(quiet()).await;
+    let create = batch([(ChangeAction::Create, set("bounce.example.com", RrType::Mx, 300, &[MX]))]);
+    let change =
+        stage.route53().change_resource_record_sets().hosted_zone_id(&zone).change_batch(create);
+    change.send().await.unwrap();
+    stage.simulator.advance(Duration::from_mins(1));
+    put(stage.ses(REGION)).await.unwrap();
+    stage.simulator.with(|world| {
+        let event = |wanted: fn(&EventKind) -> bool| {
+            world
+                .events()
+                .iter()
+                .filter(|event| wanted(&event.kind))
+                .map(|event| event.order)
+                .next_back()
+                .unwrap()
+        };
+        let changed = event(|kind| matches!(kind, EventKind::RecordSet { change: Some(_), .. }));
+        let in_sync = event(|kind| matches!(kind, EventKind::InSync { .. }));
+        let called = world.calls_of(PUT).next().unwrap();
+        let success = event(|kind| {
+            matches!(kind, EventKind::MailFromStatus { to: Some(MailFromStatus::Success), .. })
+        });
+        assert!(changed < in_sync && in_sync < called.order && called.order < success);
+        assert_eq!(called.targets, ["example.com"]);
+        assert_eq!((called.account.as_str(), called.region.as_str()), (ACCOUNT, REGION));
+        assert!(called.parameters.contains("bounce.example.com"));
+        assert_eq!(world.counts()[&(ACCOUNT.to_owned(), REGION.to_owned(), PUT.to_owned())], 1);
+        let change = world.calls_of("ChangeResourceRecordSets").next().unwrap();
+        assert_eq!(change.targets, [zone.as_str(), "bounce.example.com MX"]);
+        let times: Vec<_> = world.events().iter().map(|event| (event.order, event.at)).collect();
+        assert!(times.is_sorted());
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scaled_clock_carries_a_setup_to_failed_by_itself_under_a_paused_runtime() {
+    let simulator = Simulator::new(quiet(), SimClock::scaled(4320.0));
+    simulator.with(|world| {
+        world.set_identity(ACCOUNT, REGION, "example.com", true);
+        world
+            .put_mail_from(
+                ACCOUNT,
+                REGION,
+                "example.com",
+                "bounce.example.com",
+                Behavior::UseDefaultValue,
+            )
+            .unwrap();
+    });
+    let failed = simulator.wait_for("Failed", Duration::from_secs(61), |world| {
+        (world.mail_from_status(ACCOUNT, REGION, "example.com")? == MailFromStatus::Failed)
+            .then(|| world.now())
+    });
+    let at = failed.await.unwrap();
+    assert!(at >= Duration::from_hours(72) && at < Duration::from_hours(73), "{at:?}");
+    let never = simulator
+        .wait_for("what never comes", Duration::from_secs(5), |_| None::<()>)
+        .await
+        .unwrap_err();
+    assert!(never.to_string().contains("what never comes did not come within 5s; last seen: "));
+}
+
+#[tokio::test]
+async fn a_served_world_moves_on_while_no_one_asks() {
+    let checks = CheckSchedule::eager();
+    let ses = SesConfig { window: Duration::from_mins(30), checks, ..SesConfig::default() };
+    let simulator = Simulator::new(Config { ses, ..quiet() }, SimClock::scaled(6_000.0));
+    let _serving = simulator.serve(Listen::default()).await.unwrap();
+    simulator.with(|world| {
+        world.set_identity(ACCOUNT, REGION, "example.com", true);
+        world
+            .put_mail_from(
+                ACCOUNT,
+                REGION,
+                "example.com",
+                "bounce.example.com",
+                Behavior::UseDefaultValue,
+            )
+            .unwrap();
+    });
+    let failed = simulator.wait_for("Failed", LIMIT, |world| {
+        (world.mail_from_status(ACCOUNT, REGION, "example.com")? == MailFromStatus::Failed)
+            .then_some(())
+    });
+    failed.await.unwrap();
+}
+
+fn signed(service: &str, method: &str, uri: &str, body: &str) -> http::Request<Bytes> {
+    let scope = format!(
+        "AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/20260101/{REGION}/{service}/aws4_request, Signature=0"
+    );
+    let request = http::Request::builder().method(method).uri(uri).header("authorization", scope);
+    request.body(Bytes::from(body.to_owned())).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_world_answers_in_process() {
+    let simulator =
+        Simulator::new(Config { quotas: Quotas::off(), ..Config::default() }, SimClock::manual());
+    simulator.with(|world| world.set_identity(ACCOUNT, REGION, "example.com", true));
+    let uri = "http://email.us-east-1.amazonaws.com/v2/email/identities/example.com";
+    let answer = simulator.handle(signed("ses", "GET", uri, "")).await.unwrap();
+    let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(
+        body["MailFromAttributes"],
+        serde_json::json!({ "BehaviorOnMxFailure": "USE_DEFAULT_VALUE" })
+    );
+    simulator.add_fault(Fault::once(Matching::any(), Trouble::LoseAnswer));
+    assert_eq!(simulator.handle(signed("ses", "GET", uri, "")).await.unwrap_err(), ConnectionLost);
+    simulator.add_fault(Fault::once(Matching::any(), Trouble::Slow(Duration::from_secs(5))));
+    let start = tokio::time::Instant::now();
+    simulator.handle(signed("ses", "GET", uri, "")).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::from_secs(5));
+    let mut unsigned = signed("ses", "GET", uri, "");
+    unsigned.headers_mut().clear();
+    assert_eq!(simulator.handle(unsigned).await.unwrap().status(), 403);
+}
+
+#[tokio::test]
+async fn ses_v1_reads_100_identities_at_once_and_leaves_out_what_is_not_there() {
+    let simulator = Simulator::new(quiet(), SimClock::manual());
+    simulator.with(|world| {
+        world.set_identity(ACCOUNT, REGION, "example.com", true);
+        world.set_identity(ACCOUNT, REGION, "unset.example", false);
+        world
+            .put_mail_from(
+                ACCOUNT,
+                REGION,
+                "example.com",
+                "bounce.example.com",
+                Behavior::RejectMessage,
+            )
+            .unwrap();
+    });
+    let call = async |action: &str, identities: &[String]| {
+        let mut body = format!("Action={action}&Version=2010-12-01");
+        for (index, identity) in identities.iter().enumerate() {
+            body += &format!("&Identities.member.{}={identity}", index + 1);
+        }
+        let answer = simulator.handle(signed("ses", "POST", "/", &body)).await.unwrap();
+        (answer.status().as_u16(), String::from_utf8(answer.body().to_vec()).unwrap())
+    };
+    let three = ["example.com", "unset.example", "nobody.example"].map(str::to_owned);
+    let (_, body) = call("GetIdentityMailFromDomainAttributes", &three).await;
+    assert!(body.contains(
+        "<entry><key>example.com</key><value><MailFromDomain>bounce.example.com</MailFromDomain>\
+         <MailFromDomainStatus>Pending</MailFromDomainStatus><BehaviorOnMXFailure>RejectMessage</BehaviorOnMXFailure>"
+    ), "{body}");
+    assert!(body.contains("<key>unset.example</key><value><BehaviorOnMXFailure>UseDefaultValue</BehaviorOnMXFailure></value>"));
+    assert!(!body.contains("nobody.example"));
+    let (_, body) = call("GetIdentityVerificationAttributes", &three).await;
+    assert!(
+        body.contains(
+            "<key>unset.example</key><value><VerificationStatus>Pending</VerificationStatus>"
+        ),
+        "{body}"
+    );
+    let many: Vec<String> = (0..101).map(|index| format!("d{index}.example")).collect();
+    assert_eq!(call("GetIdentityMailFromDomainAttributes", &many[..100]).await.0, 200);
+    assert_eq!(call("GetIdentityMailFromDomainAttributes", &many).await.0, 400);
+    simulator.add_fault(Fault::once(Matching::any(), Trouble::Throttle));
+    let (status, body) = call("GetIdentityVerificationAttributes", &three).await;
+    assert_eq!(status, 400);
+    assert!(body.contains("<Code>Throttling</Code><Message>Rate exceeded</Message>"));
+}
+
+#[tokio::test]
+async fn refused_mail_is_an_event() {
+    let (stage, _) = Stage::example(quiet()).await;
+    let put =
+        stage.ses(REGION).put_email_identity_mail_from_attributes().email_identity("example.com");
+    put.mail_from_domain("bounce.example.com")
+        .behavior_on_mx_failure(BehaviorOnMxFailure::RejectMessage)
+        .send()
+        .await
+        .unwrap();
+    stage.simulator.with(|world| {
+        assert!(world.events().iter().any(|event| matches!(
+            event.kind,
+            EventKind::Sending { to: aws_simulator::Sending::Rejected, .. }
+        )));
+    });
+}
