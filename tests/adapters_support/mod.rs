@@ -180,6 +180,7 @@ pub fn object(name: &str, names: &[&str]) -> Actor {
             .chain(names.iter().map(name_place))
             .collect(),
         domain,
+        take_over: None,
     });
     Actor(claims.standing(&key).unwrap())
 }
