@@ -1,14 +1,11 @@
 //! The state of the world, and how time changes it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::Ipv4Addr,
-};
+use std::collections::BTreeMap;
 
 use crate::{
     clock::SimTime,
     config::Config,
-    dns::{self, Answer, Code, Dns, Lookup, RESOLVER},
+    dns::{self, Dns},
     faults::Script,
     log::{Call, Event, EventKind, IdentityKey, MailFromStatus, Outcome, Sending},
     name::Name,
@@ -354,60 +351,5 @@ impl World {
                 to,
             });
         }
-    }
-
-    /// SES's own look-up.
-    pub(crate) fn resolve_for_ses(&mut self, name: &Name, kind: RecordType) -> Lookup {
-        if self.config.dns.ses_shares_resolver {
-            return self.resolve_publicly(name, kind);
-        }
-        let mut cache = std::mem::take(&mut self.dns.ses_cache);
-        let lookup = dns::resolve(self, &mut cache, name, kind);
-        self.dns.ses_cache = cache;
-        lookup
-    }
-
-    /// A look-up by the recursive resolver that everyone asks.
-    pub(crate) fn resolve_publicly(&mut self, name: &Name, kind: RecordType) -> Lookup {
-        let mut cache = std::mem::take(&mut self.dns.public_cache);
-        let lookup = dns::resolve(self, &mut cache, name, kind);
-        self.dns.public_cache = cache;
-        lookup
-    }
-
-    /// Answers a DNS message as the server at that address.
-    pub(crate) fn answer_dns(&mut self, server: Ipv4Addr, query: &[u8]) -> Option<Vec<u8>> {
-        if server != RESOLVER {
-            return dns::respond(query, false, |name, kind| {
-                dns::ask(self, server, name, kind)
-            });
-        }
-        if self.dns.silent.contains(&server) {
-            return None;
-        }
-        dns::respond(query, true, |name, kind| {
-            match self.resolve_publicly(name, kind) {
-                Lookup::Answer(answer) => Some(answer),
-                Lookup::Failure => Some(Answer {
-                    code: Code::ServerFailure,
-                    authoritative: false,
-                    answers: Vec::new(),
-                    authorities: Vec::new(),
-                    additionals: Vec::new(),
-                }),
-            }
-        })
-    }
-
-    /// Every address at which a name server or resolver answers.
-    pub fn dns_addresses(&self) -> Vec<Ipv4Addr> {
-        let sets = 0..self.config.dns.delegation_sets;
-        let zones = sets.flat_map(crate::zones::set_addresses);
-        [RESOLVER, dns::PARENT]
-            .into_iter()
-            .chain(zones)
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect()
     }
 }

@@ -11,10 +11,11 @@ use std::{
 
 pub(crate) use self::{
     authority::{ask, server_name},
-    resolver::{Cache, resolve},
-    wire::{respond, truncate},
+    resolver::Cache,
+    wire::truncate,
 };
-use crate::{name::Name, record::RecordType};
+use self::{resolver::resolve, wire::respond};
+use crate::{name::Name, record::RecordType, world::World, zones::set_addresses};
 
 /// The recursive resolver that everyone asks.
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 1);
@@ -105,4 +106,59 @@ pub(crate) struct Dns {
     /// What the public resolver and SES's own remember.
     pub(crate) public_cache: Cache,
     pub(crate) ses_cache: Cache,
+}
+
+impl World {
+    /// SES's own look-up.
+    pub(crate) fn resolve_for_ses(&mut self, name: &Name, kind: RecordType) -> Lookup {
+        if self.config().dns.ses_shares_resolver {
+            return self.resolve_publicly(name, kind);
+        }
+        let mut cache = std::mem::take(&mut self.dns.ses_cache);
+        let lookup = resolve(self, &mut cache, name, kind);
+        self.dns.ses_cache = cache;
+        lookup
+    }
+
+    /// A look-up by the recursive resolver that everyone asks.
+    pub(crate) fn resolve_publicly(&mut self, name: &Name, kind: RecordType) -> Lookup {
+        let mut cache = std::mem::take(&mut self.dns.public_cache);
+        let lookup = resolve(self, &mut cache, name, kind);
+        self.dns.public_cache = cache;
+        lookup
+    }
+
+    /// Answers a DNS message as the server at that address.
+    pub(crate) fn answer_dns(&mut self, server: Ipv4Addr, query: &[u8]) -> Option<Vec<u8>> {
+        if server != RESOLVER {
+            return respond(query, false, |name, kind| ask(self, server, name, kind));
+        }
+        if self.dns.silent.contains(&server) {
+            return None;
+        }
+        respond(query, true, |name, kind| {
+            match self.resolve_publicly(name, kind) {
+                Lookup::Answer(answer) => Some(answer),
+                Lookup::Failure => Some(Answer {
+                    code: Code::ServerFailure,
+                    authoritative: false,
+                    answers: Vec::new(),
+                    authorities: Vec::new(),
+                    additionals: Vec::new(),
+                }),
+            }
+        })
+    }
+
+    /// Every address at which a name server or resolver answers.
+    pub fn dns_addresses(&self) -> Vec<Ipv4Addr> {
+        let sets = 0..self.config().dns.delegation_sets;
+        let zones = sets.flat_map(set_addresses);
+        [RESOLVER, PARENT]
+            .into_iter()
+            .chain(zones)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    }
 }

@@ -1,12 +1,8 @@
 //! The name servers and the resolver, asked by a real resolver library.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod common;
-
 use std::{net::Ipv4Addr, time::Duration};
 
+use crate::stage::{MX, Stage, quiet};
 use aws_simulator::{ACCOUNT, Delegation, RecordSet, RecordType, ZoneSpec};
-use common::{MX, Stage, quiet};
 use hickory_resolver::{
     TokioResolver,
     proto::{
@@ -341,7 +337,7 @@ async fn no_such_name_and_no_such_type_come_with_the_soa() {
     stage.simulator.with(|world| {
         world
             .put_record_set(&zone, record("a.example.com", RecordType::TXT, &["\"x\""]))
-            .unwrap()
+            .unwrap();
     });
     for (name, code) in [
         ("b.example.com.", ResponseCode::NXDomain),
@@ -370,7 +366,7 @@ async fn the_resolver_remembers_a_no_for_the_lesser_of_soa_ttl_and_minimum_and_a
     stage.simulator.with(|world| {
         world
             .put_record_set(&zone, record("bounce.example.com", RecordType::MX, &[MX]))
-            .unwrap()
+            .unwrap();
     });
     assert!(
         look(
@@ -388,7 +384,7 @@ async fn the_resolver_remembers_a_no_for_the_lesser_of_soa_ttl_and_minimum_and_a
     stage.simulator.with(|world| {
         world
             .delete_record_set(&zone, "bounce.example.com", RecordType::MX)
-            .unwrap()
+            .unwrap();
     });
     stage.simulator.advance(Duration::from_secs(299));
     assert!(mx().await.is_ok());
@@ -441,7 +437,7 @@ async fn a_long_answer_comes_over_tcp() {
     stage.simulator.with(|world| {
         world
             .put_record_set(&zone, record("big.example.com", RecordType::TXT, &values))
-            .unwrap()
+            .unwrap();
     });
     for server in [stage.server_of(&zone), stage.simulator.resolver()] {
         assert_eq!(

@@ -1,12 +1,4 @@
 //! A served world, with real SDK clients and real resolvers for it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    dead_code,
-    unreachable_pub,
-    missing_docs
-)]
-
 use std::{
     net::{IpAddr, Ipv4Addr},
     time::Duration,
@@ -25,18 +17,18 @@ use hickory_resolver::{
     net::runtime::TokioRuntimeProvider,
 };
 
-pub const REGION: &str = "us-east-1";
-pub const MX: &str = "10 feedback-smtp.us-east-1.amazonses.com";
+pub(crate) const REGION: &str = "us-east-1";
+pub(crate) const MX: &str = "10 feedback-smtp.us-east-1.amazonses.com";
 /// Wall time after which something that should come is given up.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
-pub struct Stage {
-    pub simulator: Simulator,
-    pub serving: Serving,
+pub(crate) struct Stage {
+    pub(crate) simulator: Simulator,
+    pub(crate) serving: Serving,
 }
 
 /// A world without quotas, its clock moved by hand.
-pub fn quiet() -> Config {
+pub(crate) fn quiet() -> Config {
     Config {
         quotas: Quotas::off(),
         ..Config::default()
@@ -44,18 +36,18 @@ pub fn quiet() -> Config {
 }
 
 impl Stage {
-    pub async fn with(config: Config) -> Self {
+    pub(crate) async fn with(config: Config) -> Self {
         let simulator = Simulator::new(config, SimClock::manual());
         let serving = simulator.serve(Listen::default()).await.unwrap();
         Self { simulator, serving }
     }
 
-    pub async fn quiet() -> Self {
+    pub(crate) async fn quiet() -> Self {
         Self::with(quiet()).await
     }
 
     /// A verified identity `example.com` and its delegated zone, whose id is returned.
-    pub async fn example(config: Config) -> (Self, String) {
+    pub(crate) async fn example(config: Config) -> (Self, String) {
         let stage = Self::with(config).await;
         let zone = stage.simulator.with(|world| {
             world.set_identity(ACCOUNT, REGION, "example.com", true);
@@ -66,7 +58,7 @@ impl Stage {
         (stage, zone)
     }
 
-    pub fn ses(&self, region: &str) -> aws_sdk_sesv2::Client {
+    pub(crate) fn ses(&self, region: &str) -> aws_sdk_sesv2::Client {
         use aws_sdk_sesv2::config::{
             BehaviorVersion, Builder, Credentials, Region, retry::RetryConfig,
         };
@@ -80,11 +72,11 @@ impl Stage {
         aws_sdk_sesv2::Client::from_conf(config)
     }
 
-    pub fn route53(&self) -> aws_sdk_route53::Client {
+    pub(crate) fn route53(&self) -> aws_sdk_route53::Client {
         self.route53_as(ACCESS_KEY)
     }
 
-    pub fn route53_as(&self, access_key: &str) -> aws_sdk_route53::Client {
+    pub(crate) fn route53_as(&self, access_key: &str) -> aws_sdk_route53::Client {
         use aws_sdk_route53::config::{
             BehaviorVersion, Builder, Credentials, Region, retry::RetryConfig,
         };
@@ -98,7 +90,7 @@ impl Stage {
         aws_sdk_route53::Client::from_conf(config)
     }
 
-    pub fn sts(&self, access_key: &str) -> aws_sdk_sts::Client {
+    pub(crate) fn sts(&self, access_key: &str) -> aws_sdk_sts::Client {
         use aws_sdk_sts::config::{
             BehaviorVersion, Builder, Credentials, Region, retry::RetryConfig,
         };
@@ -113,7 +105,7 @@ impl Stage {
     }
 
     /// Asks one server only, and remembers nothing.
-    pub fn dns(&self, server: Ipv4Addr) -> TokioResolver {
+    pub(crate) fn dns(&self, server: Ipv4Addr) -> TokioResolver {
         let mut udp = ConnectionConfig::udp();
         udp.port = self.serving.dns_port();
         let mut tcp = ConnectionConfig::tcp();
@@ -129,19 +121,19 @@ impl Stage {
         builder.build().unwrap()
     }
 
-    pub fn status(&self) -> Option<MailFromStatus> {
+    pub(crate) fn status(&self) -> Option<MailFromStatus> {
         self.simulator
             .with(|world| world.mail_from_status(ACCOUNT, REGION, "example.com"))
     }
 
     /// The servers of a zone.
-    pub fn server_of(&self, zone: &str) -> Ipv4Addr {
+    pub(crate) fn server_of(&self, zone: &str) -> Ipv4Addr {
         self.simulator
             .with(|world| world.zone(zone).unwrap().servers()[0].1)
     }
 }
 
-pub fn set(name: &str, kind: RrType, ttl: i64, values: &[&str]) -> ResourceRecordSet {
+pub(crate) fn set(name: &str, kind: RrType, ttl: i64, values: &[&str]) -> ResourceRecordSet {
     let record = |value: &&str| ResourceRecord::builder().value(*value).build().unwrap();
     ResourceRecordSet::builder()
         .name(name)
@@ -152,7 +144,9 @@ pub fn set(name: &str, kind: RrType, ttl: i64, values: &[&str]) -> ResourceRecor
         .unwrap()
 }
 
-pub fn batch(changes: impl IntoIterator<Item = (ChangeAction, ResourceRecordSet)>) -> ChangeBatch {
+pub(crate) fn batch(
+    changes: impl IntoIterator<Item = (ChangeAction, ResourceRecordSet)>,
+) -> ChangeBatch {
     let change = |(action, set)| {
         Change::builder()
             .action(action)
@@ -167,7 +161,7 @@ pub fn batch(changes: impl IntoIterator<Item = (ChangeAction, ResourceRecordSet)
 }
 
 /// Code and message of a failed SDK call.
-pub fn code_of<E, R>(error: &aws_sdk_sesv2::error::SdkError<E, R>) -> (String, String)
+pub(crate) fn code_of<E, R>(error: &aws_sdk_sesv2::error::SdkError<E, R>) -> (String, String)
 where
     E: aws_sdk_sesv2::error::ProvideErrorMetadata,
 {
