@@ -256,3 +256,13 @@ fn a_setting_put_at_a_name_of_ours_by_somebody_else_counts_by_the_marker() {
     assert_eq!(world.writes(), Vec::<&str>::new());
     assert_eq!(world.condition("Ready"), "False MailFromConflict");
 }
+
+#[test]
+fn a_restart_of_the_operator_writes_nothing() {
+    let spec = format!("{TWO_REGIONS}  behaviorOnMxFailure: RejectMessage\n");
+    let mut world = SmallWorld::ready(&spec);
+    world.memory = crate::plan::Memory::default();
+    world.live(minutes(25));
+    assert_eq!(world.done, Vec::<String>::new());
+    assert_eq!(world.notices, []);
+}

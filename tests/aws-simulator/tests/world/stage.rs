@@ -34,7 +34,11 @@ pub(crate) fn quiet() -> Config {
 
 impl Stage {
     pub(crate) async fn with(config: Config) -> Self {
-        let simulator = Simulator::new(config, SimClock::manual());
+        Self::timed(config, SimClock::manual()).await
+    }
+
+    pub(crate) async fn timed(config: Config, clock: SimClock) -> Self {
+        let simulator = Simulator::new(config, clock);
         let serving = simulator.serve(Listen::default()).await.unwrap();
         Self { simulator, serving }
     }
