@@ -96,7 +96,10 @@ pub(crate) fn mail_from(simulator: &Simulator, region: &str) -> String {
     })
 }
 
-/// How many requests of that action there have been.
-pub(crate) fn calls(simulator: &Simulator, action: &str) -> usize {
-    simulator.with(|world| world.calls_of(action).count())
+/// How many requests of that action there have been to the zone.
+pub(crate) fn zone_calls(simulator: &Simulator, action: &str) -> usize {
+    simulator.with(|world| {
+        let calls = world.calls_of(action);
+        calls.filter(|call| call.targets.iter().any(|target| target == ZONE)).count()
+    })
 }

@@ -39,6 +39,8 @@ struct Args {
 async fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = tokio::select! {
+        // An interrupt is how one that is kept ends, and no failure then.
+        biased;
         outcome = run(&args) => outcome,
         _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
     };

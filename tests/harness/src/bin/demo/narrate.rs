@@ -1,27 +1,44 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_simulator::{Event, EventKind, Simulator};
 use harness::{Version, Watched, condition};
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Tells of every transition as it happens, on a line of its own.
-pub(crate) struct Narrator(Vec<JoinHandle<()>>);
+pub(crate) struct Narrator {
+    told_events: watch::Sender<usize>,
+    told_versions: watch::Sender<usize>,
+    telling: [JoinHandle<()>; 2],
+}
 
 impl Narrator {
-    pub(crate) fn start(simulator: Simulator, objects: Watched) -> Self {
+    pub(crate) fn start(simulator: Simulator, objects: Arc<Watched>) -> Self {
         let start = Instant::now();
-        Self(vec![
-            tokio::spawn(tell_aws(simulator, start)),
-            tokio::spawn(tell_objects(objects, start)),
-        ])
+        // What stands there before the first line is the demo's own work.
+        let told_events = watch::Sender::new(simulator.with(|world| world.events().len()));
+        let told_versions = watch::Sender::new(0);
+        let aws = tokio::spawn(tell_aws(simulator, told_events.clone(), start));
+        let kubernetes = tokio::spawn(tell_objects(objects, told_versions.clone(), start));
+        Self { told_events, told_versions, telling: [aws, kubernetes] }
+    }
+
+    /// Waits until so many events and versions of objects have been told of.
+    pub(crate) async fn has_told(&self, events: usize, versions: usize) {
+        let (mut of_aws, mut of_objects) =
+            (self.told_events.subscribe(), self.told_versions.subscribe());
+        // They fail only where the sender is gone, which is in `self`.
+        let _ = of_aws.wait_for(|told| *told >= events).await;
+        let _ = of_objects.wait_for(|told| *told >= versions).await;
     }
 }
 
 impl Drop for Narrator {
     fn drop(&mut self) {
-        for task in &self.0 {
+        for task in &self.telling {
             task.abort();
         }
     }
@@ -31,22 +48,22 @@ fn line(start: Instant, who: &str, what: &str) {
     println!("{:6.1}s  {who:<20} {what}", start.elapsed().as_secs_f64());
 }
 
-async fn tell_aws(simulator: Simulator, start: Instant) {
-    let mut told = simulator.with(|world| world.events().len());
+async fn tell_aws(simulator: Simulator, told: watch::Sender<usize>, start: Instant) {
     loop {
+        let known = *told.borrow();
         let fresh = simulator
             .wait_for("an event", Duration::from_mins(1), |world| {
-                let fresh = world.events().get(told..)?;
+                let fresh = world.events().get(known..)?;
                 (!fresh.is_empty()).then(|| fresh.to_vec())
             })
             .await;
         let fresh = fresh.unwrap_or_default();
-        told += fresh.len();
         for event in &fresh {
             if let Some((who, what)) = describe(event) {
                 line(start, &who, &what);
             }
         }
+        told.send_replace(known + fresh.len());
     }
 }
 
@@ -80,12 +97,12 @@ fn describe(event: &Event) -> Option<(String, String)> {
     })
 }
 
-async fn tell_objects(objects: Watched, start: Instant) {
-    let mut told = 0;
+async fn tell_objects(objects: Arc<Watched>, told: watch::Sender<usize>, start: Instant) {
     let mut last: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     loop {
-        let fresh = objects.after(told).await;
-        told += fresh.len();
+        let known = *told.borrow();
+        let fresh = objects.after(known).await;
+        let count = fresh.len();
         for Version { key, object, .. } in fresh {
             let name = key.rsplit('/').next().unwrap_or(&key);
             let Some(object) = object else {
@@ -101,6 +118,7 @@ async fn tell_objects(objects: Watched, start: Instant) {
                 }
             }
         }
+        told.send_replace(known + count);
     }
 }
 

@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_simulator::{Listen, Serving, Simulator};
@@ -35,9 +36,9 @@ pub(crate) struct Setting {
     // Fields are dropped in this order: those who ask before those who answer.
     operator: Operator,
     /// What is told about the objects and AWS as it happens.
-    _narrator: Narrator,
+    narrator: Narrator,
     /// The objects.
-    pub(crate) objects: Watched,
+    pub(crate) objects: Arc<Watched>,
     /// AWS.
     pub(crate) simulator: Simulator,
     serving: Serving,
@@ -67,15 +68,28 @@ impl Setting {
         let operator = launch.start(&plane).await?;
         operator.ready(LIMIT).await?;
         println!();
-        let watch = || Watched::start(client.clone(), "mailfrom.dev/v1alpha1", "SesMailFrom", None);
+        let objects = Watched::start(client, "mailfrom.dev/v1alpha1", "SesMailFrom", None);
+        let objects = Arc::new(objects);
         Ok(Self {
             operator,
-            _narrator: Narrator::start(simulator.clone(), watch()),
-            objects: watch(),
+            narrator: Narrator::start(simulator.clone(), Arc::clone(&objects)),
+            objects,
             simulator,
             serving,
             plane,
         })
+    }
+
+    /// Begins a chapter, after all that belongs to the one before has been told.
+    pub(crate) async fn chapter(&self, title: &str) {
+        self.all_is_told().await;
+        println!("\n--- {title}");
+    }
+
+    /// Waits until every transition up to now has been told of.
+    pub(crate) async fn all_is_told(&self) {
+        let events = self.simulator.with(|world| world.events().len());
+        self.narrator.has_told(events, self.objects.history().len()).await;
     }
 
     /// A failure with what the operator said last.
@@ -98,12 +112,14 @@ impl Setting {
 
     /// Leaves everything up until a person interrupts.
     pub(crate) async fn stay(self) -> Result<(), Failure> {
+        self.all_is_told().await;
         println!("\nEverything stays up until Ctrl-C. In another terminal:");
         println!("    export KUBECONFIG={}", self.plane.kubeconfig().display());
         println!("    {} get smf -A -w", self.plane.kubectl_path().display());
         println!("AWS answers at {}", self.serving.endpoint());
         println!("The operator serves http://{}/metrics", self.operator.address());
-        std::future::pending().await
+        tokio::signal::ctrl_c().await?;
+        Ok(())
     }
 }
 

@@ -16,6 +16,12 @@ const NAMESPACE: &str = "default";
 /// An MX that is nobody's here.
 const FOREIGN_MX: &str = "10 mail.elsewhere.example";
 
+/// Route 53's only write to a zone.
+const CHANGE: &str = "ChangeResourceRecordSets";
+
+/// How the operator looks at a name.
+const LIST: &str = "ListResourceRecordSets";
+
 /// What marks a TXT value as the operator's sign of ownership.
 const MARKER: &str = "ses-mailfrom-owner=";
 
@@ -32,7 +38,7 @@ pub(crate) async fn tell(setting: &Setting, keep: bool) -> Result<(), Failure> {
 }
 
 async fn apply_samples(setting: &Setting) -> Result<(), Failure> {
-    heading("Two objects: one in two regions, one whose zone nobody delegates to");
+    setting.chapter("Two objects: one in two regions, one whose zone nobody delegates to").await;
     println!("$ kubectl apply -f deploy/samples/");
     setting.plane.apply_folder("deploy/samples", NAMESPACE).await?;
     ready(setting, "example-com is Ready").await?;
@@ -44,31 +50,31 @@ async fn apply_samples(setting: &Setting) -> Result<(), Failure> {
 }
 
 async fn repair(setting: &Setting) -> Result<(), Failure> {
-    heading("Someone deletes the MX");
+    setting.chapter("Someone deletes the MX").await;
     let ours = aws::mx(&setting.simulator);
     aws::delete_mx(&setting.simulator)?;
     repaired(setting, &ours).await
 }
 
 async fn conflict(setting: &Setting) -> Result<(), Failure> {
-    heading("Someone puts another MX in its place");
-    let changes = aws::calls(&setting.simulator, "ChangeResourceRecordSets");
+    setting.chapter("Someone puts another MX in its place").await;
+    let changes = aws::zone_calls(&setting.simulator, CHANGE);
     aws::put_mx(&setting.simulator, FOREIGN_MX)?;
     let conflict = |objects: &Objects| reason(objects, "example-com", "RecordConflict");
     let what = "example-com reports the conflict";
     setting.objects.wait_for(what, LIMIT, conflict).await?;
 
     // It has been looked at again and again, and is what it was.
-    let looks = aws::calls(&setting.simulator, "ListResourceRecordSets");
+    let looks = aws::zone_calls(&setting.simulator, LIST);
     wait_until("three more looks at the zone", LIMIT, async || {
-        match aws::calls(&setting.simulator, "ListResourceRecordSets") - looks {
+        match aws::zone_calls(&setting.simulator, LIST) - looks {
             fresh @ 0..3 => Err(format!("{fresh} looks")),
             _ => Ok(()),
         }
     })
     .await?;
     let mx = aws::mx(&setting.simulator);
-    let fresh = aws::calls(&setting.simulator, "ChangeResourceRecordSets") - changes;
+    let fresh = aws::zone_calls(&setting.simulator, CHANGE) - changes;
     if mx != [FOREIGN_MX] || fresh != 0 {
         return Err(format!("the foreign MX was touched: now {mx:?}, {fresh} changes").into());
     }
@@ -77,17 +83,18 @@ async fn conflict(setting: &Setting) -> Result<(), Failure> {
 }
 
 async fn recover(setting: &Setting) -> Result<(), Failure> {
-    heading("Someone takes the foreign MX away again");
+    setting.chapter("Someone takes the foreign MX away again").await;
     let ours = format!("10 feedback-smtp.{}.amazonses.com", REGIONS[0]);
     aws::delete_mx(&setting.simulator)?;
     repaired(setting, &[ours]).await
 }
 
 async fn delete(setting: &Setting) -> Result<(), Failure> {
-    heading("The object is deleted, with deletionPolicy RetainDNS, the default");
+    setting.chapter("The object is deleted, with deletionPolicy RetainDNS, the default").await;
     println!("$ kubectl delete sesmailfrom example-com");
     let command = ["delete", "sesmailfrom", "example-com", "--timeout=40s", "-n", NAMESPACE];
     setting.plane.kubectl(command).await?;
+    setting.all_is_told().await;
 
     let mut wrong = Vec::new();
     for region in REGIONS {
@@ -136,8 +143,4 @@ fn ready_condition(objects: &Objects, name: &str) -> Result<Value, String> {
     let object = object.ok_or_else(|| format!("no {name}"))?;
     let ready = condition(object, "Ready").cloned();
     ready.ok_or_else(|| format!("{name} has no condition Ready"))
-}
-
-fn heading(text: &str) {
-    println!("\n--- {text}");
 }
