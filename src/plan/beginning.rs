@@ -40,6 +40,12 @@ impl<'a> Scene<'a> {
         if !spf.is_empty() && !was_published("TXT") {
             return refuse(not_ours(name, "SPF", &spf));
         }
+        // The marker lists every region that may use the name: one batch, once
+        // all have been heard. One that cannot be read holds nobody up.
+        let waits = |region: &Region| matches!(self.regions.get(region), Some(Reading::Waiting));
+        if group.iter().any(waits) {
+            return Err(Box::new(self.unread_name(name, stored, None)));
+        }
         if admissible.is_empty() {
             let zone = Some(surveyed.zone.clone());
             let plan = NamePlan::resting(self.idle(name, group), stored);

@@ -4,10 +4,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::drift::whole_seconds;
 use super::inquiry::Reading;
-use super::scene::Scene;
+use super::scene::{Holding, Scene};
 use super::window::deadline;
 use crate::api::{RegionStatus, Sending};
-use crate::mail::{BehaviorOnMxFailure, Identity, MailFrom, MailFromStatus, Region};
+use crate::mail::{BehaviorOnMxFailure, Identity, MailFrom, MailFromStatus, Origin, Region};
 
 impl Scene<'_> {
     /// What status says of a region, with SES's word as it was read.
@@ -22,6 +22,14 @@ impl Scene<'_> {
         let last_put = old.last_put_time.as_ref().map_or(first_sight, |time| time.0);
         let since = held.map(|_| whole_seconds(first_sight.max(last_put)));
         let ends = since.and_then(|since| deadline(status, since, self.world.settings));
+        let ours = match self.holding(region) {
+            Holding::Ours(name, _) => Some(name.to_string()),
+            _ => None,
+        };
+        let account = match &self.account {
+            Reading::Known { value, .. } => ours.as_ref().map(|_| (*value).clone()),
+            _ => None,
+        };
         let tried = old.reject_tried_generation.filter(|tried| *tried == self.desired.generation);
         RegionStatus {
             mail_from_status: status,
@@ -31,6 +39,10 @@ impl Scene<'_> {
             deadline: ends.map(Time),
             restarts: if status == MailFromStatus::Success { 0 } else { old.restarts },
             reject_tried_generation: tried,
+            // A status that was lost is made whole from what the marker proves.
+            account: old.account.or(account),
+            origin: old.origin.or(ours.as_ref().map(|_| Origin::Created)),
+            mail_from_domain: old.mail_from_domain.or(ours),
             ..old
         }
     }

@@ -238,6 +238,10 @@ fn a_wiped_status_is_rebuilt_from_the_markers_without_a_write_to_aws() {
     world.live(minutes(2));
     assert_eq!(world.condition("Ready"), "True Succeeded");
     assert_eq!(world.writes(), Vec::<&str>::new());
+    assert_eq!(world.status().regions_verified.as_deref(), Some("2/2"));
+    let region = world.region("eu-west-1");
+    assert_eq!(region.account.as_deref(), Some(ACCOUNT));
+    assert_eq!(region.mail_from_domain.as_deref(), Some(NAME));
 }
 
 #[test]

@@ -34,6 +34,19 @@ fn two_regions_share_one_mx_and_reach_ready() {
 }
 
 #[test]
+fn regions_that_answer_one_after_another_still_make_one_batch() {
+    let mut world = SmallWorld::new(TWO_REGIONS);
+    let region = world.settings.regions.get("us-east-1").unwrap();
+    let domain = crate::mail::DomainName::parse("example.com").unwrap();
+    world.silent.insert(crate::plan::Question::Identity(domain, region));
+    world.settle();
+    assert_eq!(world.writes(), Vec::<&str>::new());
+    world.silent.clear();
+    world.settle();
+    assert_eq!(world.writes().iter().filter(|w| w.starts_with("change")).count(), 1);
+}
+
+#[test]
 fn one_region_costs_at_most_four_status_writes_and_two_events() {
     let mut world = SmallWorld::new(ONE_REGION);
     world.settle();

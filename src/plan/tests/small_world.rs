@@ -38,6 +38,8 @@ pub(super) struct SmallWorld {
     pub seen: Option<Seen>,
     pub wildcard: Option<String>,
     pub failing: BTreeMap<Question, Fault>,
+    /// Not answered yet.
+    pub silent: BTreeSet<Question>,
     /// What was done, in order, as text.
     pub done: Vec<String>,
     pub notices: Vec<Notice>,
@@ -123,6 +125,7 @@ impl SmallWorld {
             seen: None,
             wildcard: None,
             failing: BTreeMap::new(),
+            silent: BTreeSet::new(),
             done: Vec::new(),
             notices: Vec::new(),
             stale_reads: None,
@@ -310,6 +313,9 @@ impl SmallWorld {
     }
 
     fn answer(&self, question: &Question) -> Answer {
+        if self.silent.contains(question) {
+            return Answer::NotYet;
+        }
         if let Some(fault) = self.failing.get(question) {
             let retry_at = self.now.checked_add(Duration::from_secs(30)).unwrap();
             return Answer::Failed { fault: fault.clone(), retry_at };
