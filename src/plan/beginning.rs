@@ -44,7 +44,7 @@ impl<'a> Scene<'a> {
         // all have been heard. One that cannot be read holds nobody up.
         let waits = |region: &Region| matches!(self.regions.get(region), Some(Reading::Waiting));
         if group.iter().any(waits) {
-            return Err(Box::new(self.unread_name(name, stored, None)));
+            return Err(Box::new(self.unread_name(name, self.said_records(name), None)));
         }
         if admissible.is_empty() {
             let zone = Some(surveyed.zone.clone());
@@ -58,9 +58,13 @@ impl<'a> Scene<'a> {
             Ok(None) => {}
             Ok(Some(found)) => return refuse(found),
             Err(Reading::Failed(fault)) => {
-                return Err(Box::new(self.unread_name(name, stored, Some(&fault))));
+                return Err(Box::new(self.unread_name(
+                    name,
+                    self.said_records(name),
+                    Some(&fault),
+                )));
             }
-            Err(_) => return Err(Box::new(self.unread_name(name, stored, None))),
+            Err(_) => return Err(Box::new(self.unread_name(name, self.said_records(name), None))),
         }
         for region in admissible {
             match self.inquiry.identity(name.name(), region, self.world.settings.zone_cache) {
@@ -70,10 +74,14 @@ impl<'a> Scene<'a> {
                     return refuse(Finding::new(Reason::NameOccupied, text));
                 }
                 Reading::Failed(fault) => {
-                    return Err(Box::new(self.unread_name(name, stored, Some(&fault))));
+                    return Err(Box::new(self.unread_name(
+                        name,
+                        self.said_records(name),
+                        Some(&fault),
+                    )));
                 }
                 Reading::Waiting => {
-                    return Err(Box::new(self.unread_name(name, stored, None)));
+                    return Err(Box::new(self.unread_name(name, self.said_records(name), None)));
                 }
             }
         }

@@ -196,7 +196,7 @@ impl Scene<'_> {
 
     /// A condition as it stands, for what could not be read again.
     fn as_before(&self, kind: ConditionType) -> Option<Said> {
-        let old = self.stored.conditions.iter().find(|old| old.type_ == kind.as_str())?;
+        let old = self.said().conditions.iter().find(|old| old.type_ == kind.as_str())?;
         let status = ["True", "False", "Unknown"].into_iter().find(|s| *s == old.status)?;
         let reason = Reason::ALL.iter().find(|reason| reason.as_str() == old.reason)?;
         Some(Said { kind, status, reason: *reason, message: old.message.clone() })

@@ -23,9 +23,8 @@ impl Scene<'_> {
         let status = self.mirrored(region);
         let gave_up = format!("SES in {region} gave up on the MX of {target}");
         let foreign_mx = name.mx_region.as_ref().filter(|mx| *mx != region);
-        if let Some(mx) =
-            foreign_mx.filter(|_| status.restarts >= 1 && name.dns == DnsVerdict::Right)
-        {
+        let restarted = status.restarts >= 1 && !put_did_nothing(&status);
+        if let Some(mx) = foreign_mx.filter(|_| restarted && name.dns == DnsVerdict::Right) {
             return Step::Rest(Finding::new(
                 Reason::SharedMxNotAccepted,
                 format!("{gave_up}, which names the endpoint of {mx}, also after a restart"),
@@ -84,13 +83,17 @@ impl Scene<'_> {
             self.inquiry.wake_at(due);
             return Step::Rest(finding);
         }
-        // `since` is the later of the last put and the first sight of Failed,
-        // so where the two are equal the put changed nothing: clear first.
-        let put_did_nothing = status.restarts >= 1 && status.since == status.last_put_time;
-        let cleared = put_did_nothing && stored.is_some();
+        let cleared = put_did_nothing(status) && stored.is_some();
         let mail_from = (!cleared).then_some(target);
         let behavior = if cleared { BehaviorOnMxFailure::UseDefaultValue } else { self.careful() };
         let put = Intent::put(mail_from, behavior, String::new());
         Step::Put(Intent { finding, restart: !cleared, ..put })
     }
+}
+
+/// Whether the last restart was none: `since` is the later of the last put and
+/// the first sight of Failed, so where the two are equal SES has said nothing
+/// else since, and the put changed nothing.
+fn put_did_nothing(status: &RegionStatus) -> bool {
+    status.restarts >= 1 && status.since == status.last_put_time
 }

@@ -6,10 +6,26 @@ use super::drift::whole_seconds;
 use super::inquiry::Reading;
 use super::scene::{Holding, Scene};
 use super::window::deadline;
-use crate::api::{RegionStatus, Sending};
-use crate::mail::{BehaviorOnMxFailure, Identity, MailFrom, MailFromStatus, Origin, Region};
+use crate::api::{RecordStatus, RegionStatus, Sending, SesMailFromStatus};
+use crate::mail::{
+    BehaviorOnMxFailure, Identity, MailFrom, MailFromDomain, MailFromStatus, Origin, Region,
+};
 
 impl Scene<'_> {
+    /// The status as it was last decided, written or not. What cannot be read
+    /// just now stands there as it was read last; the stored status may be
+    /// older than the findings that are remembered.
+    pub(super) fn said(&self) -> &SesMailFromStatus {
+        let unreported = self.world.memory.unreported.as_ref();
+        let unreported = unreported.filter(|unreported| *unreported.over == *self.stored);
+        unreported.map_or(self.stored, |unreported| &unreported.status)
+    }
+
+    pub(super) fn said_records(&self, name: &MailFromDomain) -> Vec<RecordStatus> {
+        let said = self.said().records.iter();
+        said.filter(|record| record.name == name.as_str()).cloned().collect()
+    }
+
     /// What status says of a region, with SES's word as it was read.
     pub(super) fn mirrored(&self, region: &Region) -> RegionStatus {
         let old = self.region_status(region).cloned().unwrap_or_else(|| new_status(region));

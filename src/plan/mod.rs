@@ -38,7 +38,8 @@ use std::borrow::Cow;
 pub use desired::claimed_places;
 pub use effect::{Effect, Notice, Plan};
 pub use world::{
-    Answer, Facts, Fault, Memory, Question, Remembered, Settings, Value, World, WriteFault,
+    Answer, Facts, Fault, Memory, Question, Remembered, Settings, Unreported, Value, World,
+    WriteFault,
 };
 
 use self::conditions::Decided;

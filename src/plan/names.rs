@@ -101,8 +101,10 @@ impl<'a> Scene<'a> {
     pub(super) fn wanted_name(&self, name: &MailFromDomain, group: &[Region]) -> NamePlan {
         let stored = self.stored_records(name);
         let surveyed = match &self.names[name] {
-            Survey::Waiting => return self.unread_name(name, stored, None),
-            Survey::Failed(fault) => return self.unread_name(name, stored, Some(fault)),
+            Survey::Waiting => return self.unread_name(name, self.said_records(name), None),
+            Survey::Failed(fault) => {
+                return self.unread_name(name, self.said_records(name), Some(fault));
+            }
             Survey::NoZone(finding) => return NamePlan::resting(finding.clone(), stored),
             Survey::Known(surveyed) => surveyed,
         };

@@ -82,8 +82,8 @@ impl Scene<'_> {
 
     pub(super) fn unread_region(&self, region: &Region, fault: Option<&Fault>) -> RegionPlan {
         let finding = self.unread(&Place::Region(region.clone()), fault);
-        let status = self.region_status(region).cloned();
-        let status = status.unwrap_or_else(|| new_status(region));
+        let said = self.said().regions.iter().find(|status| status.name == region.as_str());
+        let status = said.cloned().unwrap_or_else(|| new_status(region));
         let read = fault.is_some_and(|fault| !fault.transient);
         RegionPlan { read, ..RegionPlan::resting(finding, status) }
     }

@@ -9,7 +9,7 @@ use super::names::NameChange;
 use super::puts::Put;
 use super::report::{PROGRESS_DELAY, condition};
 use super::scene::Scene;
-use super::world::{Memory, World};
+use super::world::{Memory, Unreported, World};
 use crate::api::{ConditionType, Reason, RegionStatus, SesMailFromStatus};
 use crate::mail::{MailFromDomain, Region};
 
@@ -96,18 +96,20 @@ fn settle(
     plan: &mut Plan,
 ) -> Memory {
     if status == *scene.stored || !may_report(scene, &memory) {
-        memory.unreported_since = None;
+        memory.unreported = None;
         return memory;
     }
     let now = scene.world.now;
-    let since = *memory.unreported_since.get_or_insert(now);
+    let since = memory.unreported.as_ref().map_or(now, |unreported| unreported.since);
     let due = after(since, PROGRESS_DELAY);
     if scene.is_urgent(&status) || now >= due {
         plan.notices = scene.transitions(&status);
         plan.report = Some(Box::new(status));
-        memory.unreported_since = None;
+        memory.unreported = None;
     } else {
         plan.wake = Some(due);
+        let (over, status) = (Box::new(scene.stored.clone()), Box::new(status));
+        memory.unreported = Some(Unreported { since, over, status });
     }
     memory
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{Reason, SesMailFrom};
+use crate::api::{Reason, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Place, Standing};
 use crate::mail::{
     ChangeState, Delegation, DomainName, HostedZoneId, Identity, NameView, Region, Regions, Seen,
@@ -163,12 +163,23 @@ pub struct Memory {
     pub faults: BTreeMap<Place, WriteFault>,
     /// Names whose DNS was wrong when last looked at.
     pub dns_wrong: BTreeSet<DomainName>,
-    /// Since when the report differs from the stored status by progress alone.
-    pub unreported_since: Option<Timestamp>,
+    /// The report that differs from the stored status by progress alone.
+    pub unreported: Option<Unreported>,
     /// When this process first planned the object.
     pub started: Option<Timestamp>,
     /// Whether everything was observed once since this process started.
     pub observed: bool,
+}
+
+/// A report that is not written yet: it may be over before it is worth a write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unreported {
+    /// Since when there is something to report.
+    pub since: Timestamp,
+    /// The stored status that it goes on from.
+    pub over: Box<SesMailFromStatus>,
+    /// What it says.
+    pub status: Box<SesMailFromStatus>,
 }
 
 /// What was last found at a place.

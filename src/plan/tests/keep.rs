@@ -1,9 +1,11 @@
 //! Drift, conflicts, loops, and AWS that cannot be read.
 
+use std::time::Duration;
+
 use super::small_world::*;
-use crate::api::{RECONCILE_REQUESTED_AT, Reason};
+use crate::api::{RECONCILE_REQUESTED_AT, Reason, RecordState};
 use crate::mail::{MailFrom, MailFromStatus, RecordType};
-use crate::plan::{Fault, Question};
+use crate::plan::{Facts, Fault, Question};
 
 #[test]
 fn a_missing_mx_is_put_back_and_announced() {
@@ -269,4 +271,16 @@ fn a_restart_of_the_operator_writes_nothing() {
     world.live(minutes(25));
     assert_eq!(world.done, Vec::<String>::new());
     assert_eq!(world.notices, []);
+}
+
+#[test]
+fn what_was_read_and_not_written_yet_is_not_forgotten_while_it_is_read_again() {
+    let mut world = SmallWorld::new(TWO_REGIONS);
+    world.settle();
+    world.pass(Duration::from_secs(3));
+    let plan = world.plan_with(&Facts::default());
+    let status = plan.report.expect("progress that has lasted");
+    let seen: Vec<_> = status.regions.iter().map(|region| region.mail_from_status).collect();
+    assert_eq!(seen, [MailFromStatus::Pending, MailFromStatus::Pending]);
+    assert!(status.records.iter().all(|record| record.state == RecordState::Published));
 }

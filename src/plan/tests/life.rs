@@ -229,6 +229,18 @@ fn wrong_dns_stalls_a_failed_setup_and_right_dns_restarts_it_at_once() {
 }
 
 #[test]
+fn a_put_that_restarts_nothing_does_not_speak_against_a_shared_mx() {
+    let mut world = SmallWorld::new(TWO_REGIONS);
+    world.live(hours(71));
+    world.set_all(MailFromStatus::Failed);
+    world.put_restarts = false;
+    world.live(hours(3));
+    assert_eq!(world.condition("Stalled"), "absent", "{}", world.message());
+    let shared = "put eu-west-1 none UseDefaultValue";
+    assert!(world.writes().contains(&shared), "{:?}", world.writes());
+}
+
+#[test]
 fn a_region_that_refuses_the_shared_mx_is_told_to_take_its_own() {
     let mut world = SmallWorld::new(TWO_REGIONS);
     world.live(hours(1));
