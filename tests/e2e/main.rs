@@ -3,5 +3,10 @@
 //! an operator of its own for each.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod claims;
 mod life;
+mod refusals;
 mod stage;
+mod story;
+mod window;
+mod zones;

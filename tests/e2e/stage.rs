@@ -27,8 +27,8 @@ const DURATIONS: [(&str, &str); 15] = [
     ("--verification-window", "1h"),
     ("--drain-window", "1h"),
     ("--poll-min", "100ms"),
-    ("--poll-max", "300ms"),
-    ("--resync", "500ms"),
+    ("--poll-max", "2s"),
+    ("--resync", "1s"),
     ("--restart-pause-min", "300ms"),
     ("--restart-pause-max", "2s"),
     ("--put-hold-off", "200ms"),
@@ -37,7 +37,7 @@ const DURATIONS: [(&str, &str); 15] = [
     ("--drift-loop-window", "10m"),
     ("--insync-fallback", "1s"),
     ("--max-observation-age", "2s"),
-    ("--zone-cache", "300ms"),
+    ("--zone-cache", "1s"),
     ("--ses-rate", "500"),
 ];
 
