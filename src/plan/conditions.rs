@@ -38,7 +38,8 @@ impl Decided {
         let names = self.names.iter().filter(|(_, plan)| plan.stance != Stance::Idle);
         let names = names.map(|(name, plan)| (Some(Place::Name(name.clone())), &plan.finding));
         let spec = self.unusable.iter().map(|finding| (None, finding));
-        spec.chain(regions).chain(names).collect()
+        // Names first: of findings of one reason, a name's says it at its source.
+        spec.chain(names).chain(regions).collect()
     }
 
     /// The worst of several findings: by the table's order, ties by place.

@@ -11,7 +11,7 @@ use super::records::{self, Conflict, Difference, Wanted};
 use super::scene::{Holding, Scene};
 use super::survey::{Mark, Survey, Surveyed};
 use super::world::Fault;
-use crate::api::{Reason, RecordState, RecordStatus, TAKE_OVER};
+use crate::api::{Progress, Reason, RecordState, RecordStatus, TAKE_OVER};
 use crate::authority::{Grant, Place};
 use crate::mail::{
     BehaviorOnMxFailure, ChangeBatch, MailFromDomain, MailFromStatus, Marker, Origin, RecordType,
@@ -83,6 +83,11 @@ impl NamePlan {
     /// Whether SES may be told of the name.
     pub(super) fn is_ready(&self) -> bool {
         self.stance == Stance::Ready
+    }
+
+    /// Whether a person must act before the records can stand.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.finding.reason.progress() == Progress::Stalled
     }
 
     /// Whether the name was read well.

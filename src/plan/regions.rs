@@ -185,7 +185,13 @@ impl Scene<'_> {
         match held.status {
             MailFromStatus::Success => self.in_success(region, target, name, held, stored),
             MailFromStatus::Pending | MailFromStatus::NotStarted => {
-                self.in_pending(region, target, held, stored)
+                match self.in_pending(region, target, held, stored) {
+                    Step::Rest(_) if name.is_stalled() => Step::Rest(unseen(region, target, name)),
+                    step => step,
+                }
+            }
+            MailFromStatus::TemporaryFailure if name.is_stalled() => {
+                Step::Rest(unseen(region, target, name))
             }
             MailFromStatus::TemporaryFailure => {
                 let why = match &name.dns {
@@ -314,6 +320,13 @@ impl Scene<'_> {
         let text = format!("SES in {region} looks for the MX of {target}");
         Step::Rest(Finding::new(Reason::Pending, text))
     }
+}
+
+/// SES looks for an MX that cannot come to stand before a person has acted.
+fn unseen(region: &Region, target: &MailFromDomain, name: &NamePlan) -> Finding {
+    let why = &name.finding;
+    let text = format!("SES in {region} does not see the MX of {target}: {}", why.message);
+    Finding::new(why.reason, text)
 }
 
 /// Why SES cannot be told of a name yet.

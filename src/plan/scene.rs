@@ -116,7 +116,10 @@ impl<'a> Scene<'a> {
             Some(status) => status.last_put_time.as_ref().or(status.since.as_ref()).map(|t| t.0),
             None => None,
         };
-        let unsettled = remembered.filter(|r| r.reason != Reason::Succeeded);
+        // What waits for records or for a put does not wait for SES's word.
+        let awaited =
+            |reason| matches!(reason, Reason::IdentityNotFound | Reason::IdentityNotVerified);
+        let unsettled = remembered.filter(|r| awaited(r.reason) || self.desired.deleting);
         let begun = begun.or(unsettled.map(|remembered| remembered.first));
         begun.map_or_else(|| self.resync(), |at| since(at).min(self.resync()))
     }

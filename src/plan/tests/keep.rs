@@ -284,3 +284,14 @@ fn what_was_read_and_not_written_yet_is_not_forgotten_while_it_is_read_again() {
     assert_eq!(seen, [MailFromStatus::Pending, MailFromStatus::Pending]);
     assert!(status.records.iter().all(|record| record.state == RecordState::Published));
 }
+
+#[test]
+fn a_conflict_stays_stalled_while_ses_misses_the_mx() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    world.put_record(NAME, RecordType::Mx, &["10 mail.example.com"]);
+    world.set_all(MailFromStatus::TemporaryFailure);
+    world.live(minutes(12));
+    assert_eq!(world.condition("Stalled"), "True RecordConflict");
+    assert!(world.message().starts_with("bounce.example.com has the MX"), "{}", world.message());
+    assert!(world.region("us-east-1").message.contains("does not see the MX"));
+}
