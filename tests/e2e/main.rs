@@ -3,5 +3,8 @@
 //! an operator of its own for each.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod faults;
+mod keep;
 mod life;
+mod living;
 mod stage;
