@@ -172,8 +172,12 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         let place = grant.place().clone();
         let put = self.outside.put_mail_from(permit, grant, &region, mail_from.as_ref(), behavior);
         self.settle(object, &place, put.await)?;
-        let mail_from = mail_from.as_ref().map_or("", MailFromDomain::as_str);
-        info!(%region, mail_from, behavior = behavior.as_str(), repair, "Told SES the MAIL FROM domain");
+        let behavior = behavior.as_str();
+        if let Some(mail_from) = mail_from {
+            info!(%region, %mail_from, behavior, repair, "Set the MAIL FROM domain");
+        } else {
+            info!(%region, repair, "Cleared the MAIL FROM domain");
+        }
         if repair {
             self.metrics.drift_corrected(Drift::MailFrom);
         }

@@ -125,8 +125,9 @@ fn others(object: &SesMailFrom) -> Vec<&str> {
     all.filter(|finalizer| *finalizer != FINALIZER).collect()
 }
 
-/// A server-side apply of the status alone. With `resourceVersion` it holds
-/// only for the object as we know it, and with `uid` not for one made anew.
+/// A server-side apply of the status alone, which holds only for the object as we
+/// know it. What decides is `resourceVersion`, which no object made anew shares:
+/// Kubernetes 1.37 looks at `uid` in a patch of the object, not of its status.
 fn status_patch(object: &SesMailFrom, status: &SesMailFromStatus) -> Value {
     json!({
         "apiVersion": SesMailFrom::api_version(&()),
@@ -148,7 +149,7 @@ fn event(about: &Subject, notice: &Notice, instance: &str, now: Timestamp) -> Ev
     Event {
         metadata: ObjectMeta {
             namespace: Some(key.namespace.clone()),
-            generate_name: Some(format!("{}.", short(&key.name))),
+            generate_name: Some(format!("{}-", stem(&key.name))),
             ..Default::default()
         },
         action: Some("Reconcile".into()),
@@ -170,9 +171,10 @@ fn event(about: &Subject, notice: &Notice, instance: &str, now: Timestamp) -> Ev
     }
 }
 
-/// The API server adds a suffix to a generated name and cuts at 253 characters.
-fn short(name: &str) -> &str {
-    &name[..name.floor_char_boundary(240)]
+/// What a generated name begins with: the API server adds `-` and a suffix, and
+/// wants a DNS name of at most 253 characters.
+fn stem(name: &str) -> &str {
+    name[..name.floor_char_boundary(240)].trim_end_matches(['.', '-'])
 }
 
 /// `raced` are the statuses that mean a lost race for this request.
@@ -230,6 +232,12 @@ mod tests {
         assert_eq!(regarding.kind.as_deref(), Some("SesMailFrom"));
         assert_eq!(regarding.api_version.as_deref(), Some("mailfrom.dev/v1alpha1"));
         assert_eq!(regarding.uid.as_deref(), Some("uid-a"));
+    }
+
+    #[test]
+    fn a_generated_name_is_a_dns_name() {
+        assert_eq!(stem("example-com"), "example-com");
+        assert_eq!(stem(&format!("{}.tail", "a".repeat(239))), "a".repeat(239));
     }
 
     #[test]

@@ -19,6 +19,8 @@ mod reconcile;
 mod reconcile_tests;
 mod run;
 mod schedule;
+#[cfg(test)]
+mod scripted;
 mod store;
 #[cfg(test)]
 mod testing;

@@ -151,11 +151,18 @@ fn forget(store: &Store, key: &ObjectKey, audience: &impl Audience) {
     audience.wake(key.clone());
 }
 
+/// In the API server's own words, which the error's text repeats in two forms.
 fn explained(error: &watcher::Error) -> String {
+    use kube::Error::Api;
+    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
     match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404 => {
+        InitialListFailed(Api(status)) if status.code == 404 => {
             "the CustomResourceDefinition sesmailfroms.mailfrom.dev is not installed".into()
         }
+        InitialListFailed(Api(status))
+        | WatchStartFailed(Api(status))
+        | WatchFailed(Api(status))
+        | WatchError(status) => status.message.clone(),
         other => other.to_string(),
     }
 }

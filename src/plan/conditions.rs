@@ -109,7 +109,7 @@ impl Scene<'_> {
             .filter(|(progress, _)| *progress != Progress::Done)
             .collect();
         let Some(worst) = Decided::worst(open.iter().map(|(_, finding)| *finding)) else {
-            return vec![self.ready()];
+            return if self.desired.deleting { Self::going() } else { vec![self.ready()] };
         };
         let stale = worst.reason == Reason::ObservationStale;
         let mut said = vec![Said {
@@ -126,6 +126,17 @@ impl Scene<'_> {
         let (reason, message) = (shown.reason, shown.sentence());
         said.push(Said { kind, status: "True", reason, message });
         said
+    }
+
+    /// What is being deleted is never Ready, whatever still stands.
+    fn going() -> Vec<Said> {
+        let said = |kind, status| Said {
+            kind,
+            status,
+            reason: Reason::Deleting,
+            message: "taking back what is ours".to_owned(),
+        };
+        vec![said(ConditionType::Ready, "False"), said(ConditionType::Reconciling, "True")]
     }
 
     fn ready(&self) -> Said {

@@ -96,8 +96,16 @@ impl Scene<'_> {
             Survey::Failed(fault) => {
                 return Some(self.unread_name_leaving(name, stored, Some(fault)));
             }
-            // Without a zone nothing stands that could be taken away.
-            Survey::NoZone(_) => return None,
+            // Without a zone nothing stands that could be taken away; but the
+            // zones of another account say nothing of ours.
+            Survey::NoZone(_) => {
+                let zone = stored.first()?.zone.clone();
+                let known = self.stored.zones.iter().find(|known| known.id == zone)?;
+                return self.account_changed(known.account.as_ref()).then(|| {
+                    let finding = self.other_account(&format!("the hosted zone {zone}"));
+                    NamePlan::resting(self.said_in_deletion(finding), stored)
+                });
+            }
             Survey::Known(surveyed) => surveyed,
         };
         let marker = surveyed.mark.mine()?.clone();

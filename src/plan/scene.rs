@@ -7,12 +7,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::desired::Desired;
+use super::finding::Finding;
 use super::inquiry::{Inquiry, Reading};
 use super::survey::{Mark, Survey, Surveyed, txt_texts};
 use super::window::{poll_pace, resync_pace};
 use super::world::World;
 use super::zone::{self, ZoneChoice};
-use crate::api::{RecordStatus, RegionStatus, SesMailFromStatus};
+use crate::api::{Reason, RecordStatus, RegionStatus, SesMailFromStatus};
 use crate::authority::Place;
 use crate::mail::{HostedZoneId, Identity, MailFrom, MailFromDomain, MailFromStatus, Region};
 
@@ -115,7 +116,7 @@ impl<'a> Scene<'a> {
             Some(status) => status.last_put_time.as_ref().or(status.since.as_ref()).map(|t| t.0),
             None => None,
         };
-        let unsettled = remembered.filter(|r| r.reason != crate::api::Reason::Succeeded);
+        let unsettled = remembered.filter(|r| r.reason != Reason::Succeeded);
         let begun = begun.or(unsettled.map(|remembered| remembered.first));
         begun.map_or_else(|| self.resync(), |at| since(at).min(self.resync()))
     }
@@ -143,6 +144,10 @@ impl<'a> Scene<'a> {
         };
         match inquiry.name(&zone.id, name.name(), self.resync()) {
             Reading::Waiting => Survey::Waiting,
+            // The zone has gone since it was found.
+            Reading::Failed(fault) if fault.reason == Reason::ZoneNotFound => {
+                Survey::NoZone(Finding::of_fault(&fault))
+            }
             Reading::Failed(fault) => Survey::Failed(fault),
             Reading::Known { value, .. } => {
                 let txt = value.simple(&crate::mail::RecordType::Txt);

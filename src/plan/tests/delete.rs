@@ -131,6 +131,53 @@ fn what_is_gone_already_is_fine() {
 }
 
 #[test]
+fn what_is_being_deleted_is_not_ready_while_aws_is_away() {
+    let mut world = with_policy(ONE_REGION, DeletionPolicy::Delete);
+    let away = Fault {
+        reason: Reason::AwsUnavailable,
+        transient: true,
+        outdated: false,
+        message: "no answer".into(),
+    };
+    let questions: Vec<Question> = world.planned().questions.into_keys().collect();
+    world.failing = questions.into_iter().map(|question| (question, away.clone())).collect();
+    world.delete();
+    world.live(minutes(1));
+    assert_eq!(world.condition("Ready"), "False Deleting");
+    assert_eq!(world.condition("Reconciling"), "True Deleting");
+}
+
+#[test]
+fn a_zone_of_another_account_is_not_believed_gone() {
+    let mut world = with_policy(ONE_REGION, DeletionPolicy::Delete);
+    world.ses("us-east-1").mail_from = None;
+    world.object.status.as_mut().unwrap().regions.clear();
+    world.account = "999999999999".into();
+    world.zones.clear();
+    world.delete();
+    world.live(minutes(12));
+    assert!(!world.finalizer_gone);
+    assert_eq!(world.condition("Ready"), "False AccountChanged");
+}
+
+#[test]
+fn a_zone_that_went_while_it_was_remembered_is_gone() {
+    let mut world = with_policy(ONE_REGION, DeletionPolicy::Delete);
+    let name = crate::mail::DomainName::parse(NAME).unwrap();
+    let gone = Fault {
+        reason: Reason::ZoneNotFound,
+        transient: false,
+        outdated: false,
+        message: "route53 ListResourceRecordSets in Z1: no such hosted zone".into(),
+    };
+    let zone = crate::mail::HostedZoneId::parse(ZONE).unwrap();
+    world.failing.insert(Question::Name(zone, name), gone);
+    world.delete();
+    world.live(minutes(12));
+    assert!(world.finalizer_gone, "{}", world.message());
+}
+
+#[test]
 fn deletion_right_after_the_first_put_does_not_believe_an_old_answer() {
     let mut world = SmallWorld::new(ONE_REGION);
     world.object.spec.deletion_policy = DeletionPolicy::Delete;

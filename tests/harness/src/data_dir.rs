@@ -1,3 +1,4 @@
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -44,6 +45,8 @@ impl DataDir {
         let sweeper = Command::new("/bin/sh")
             .args(["-c", SWEEPER, "sh"])
             .args([&path, &kept])
+            // Or a Ctrl-C would end it before its work begins.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

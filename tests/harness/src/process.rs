@@ -1,5 +1,6 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -11,7 +12,8 @@ use crate::{Error, Output, Result, Stream, wait_until};
 
 /// Runs its arguments as a child and kills that child when its own standard
 /// input closes, which the kernel does for it when the test process ends, however
-/// it ends. A child that ends by itself ends the wrapper with its exit code.
+/// it ends. It is in a process group of its own, out of reach of a Ctrl-C or a
+/// time limit that is meant for the whole of a test run. A child that ends by itself ends the wrapper with its exit code.
 /// The inner shell says the child's pid before it becomes the child.
 const WRAPPER: &str = r#"
 exec 3<&0
@@ -59,6 +61,7 @@ impl Process {
             .args(args.into_iter().map(Into::into))
             .env_clear()
             .envs(env)
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use harness::{ApiProxy, ControlPlane, audit, is_running, wait_until};
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::Api;
 use kube::api::{ListParams, PostParams};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -132,9 +134,20 @@ async fn a_dropped_control_plane_leaves_only_its_audit_log() {
 
 #[tokio::test]
 async fn a_killed_process_takes_its_control_plane_with_it() {
+    leaves_nothing(|parent| kill_process(parent, Signal::KILL)).await;
+}
+
+#[tokio::test]
+async fn a_signal_to_all_of_a_run_leaves_nothing_either() {
+    leaves_nothing(|parent| kill_process_group(parent, Signal::TERM)).await;
+}
+
+/// Ends a process that has a control plane, in which nothing of ours runs then.
+async fn leaves_nothing(end: impl FnOnce(Pid) -> rustix::io::Result<()>) {
     let mut parent = Command::new(env!("CARGO_BIN_EXE_control-plane"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .process_group(0)
         .spawn()
         .unwrap();
     let mut kubeconfig = String::new();
@@ -144,8 +157,7 @@ async fn a_killed_process_takes_its_control_plane_with_it() {
     let servers = processes_naming(folder);
     assert!(servers.len() >= 2, "etcd and kube-apiserver in {servers:?}");
 
-    // SIGKILL: nothing in the parent runs any more.
-    parent.kill().unwrap();
+    end(Pid::from_child(&parent)).unwrap();
     parent.wait().unwrap();
     wait_until("all of it is gone", LIMIT, async || {
         let left = processes_naming(folder);

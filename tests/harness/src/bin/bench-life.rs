@@ -35,6 +35,9 @@ struct Args {
     /// How many objects to bring to Ready, one after another.
     #[arg(long, default_value_t = 10)]
     objects: usize,
+    /// Further flags of the operator, behind `--`, each as `--name=value`.
+    #[arg(last = true)]
+    flags: Vec<String>,
 }
 
 #[tokio::main]
@@ -57,12 +60,13 @@ async fn run(args: &Args) -> Result<(), Failure> {
     plane.kubectl(crd).await?;
     let deployment = Deployment::find(&plane.kustomize("deploy").await?)?;
     let user = deployment.user();
-    let operator = Launch::new(deployment, &args.operator)
+    let launch = Launch::new(deployment, &args.operator)
         .aws(&serving.endpoint())
         .dns(serving.resolver(), serving.dns_port())
-        .flag("--poll-min", POLL_MIN)
-        .start(&plane)
-        .await?;
+        .flag("--poll-min", POLL_MIN);
+    let flags = args.flags.iter().filter_map(|flag| flag.split_once('='));
+    let launch = flags.fold(launch, |launch, (name, value)| launch.flag(name, value));
+    let operator = launch.start(&plane).await?;
     operator.ready(LIMIT).await?;
 
     let mut lives = Vec::new();
@@ -72,7 +76,9 @@ async fn run(args: &Args) -> Result<(), Failure> {
         lives.push(outcome.map_err(|failure| format!("{failure}\n{}", said()))?);
     }
     tokio::time::sleep(REST).await;
-    let report = report(lives, &plane.requests_of(&user)?, &operator)?;
+    let mut report = report(lives, &plane.requests_of(&user)?, &operator)?;
+    report["parameters"]["flags"] = json!(args.flags);
+    report["awsCallsOfAllObjects"] = aws_calls(&simulator);
     let text = serde_json::to_string_pretty(&report)?;
     println!("{text}");
     write(&text)
@@ -178,6 +184,15 @@ fn report(
         "eventsOfAllObjects": events,
         "rssBytesAtRest": operator.process().rss_bytes()?,
     }))
+}
+
+/// How often each action was called.
+fn aws_calls(simulator: &Simulator) -> Value {
+    let counts = simulator.with(|world| world.counts());
+    counts
+        .into_iter()
+        .map(|((_, region, action), count)| (format!("{region} {action}"), json!(count)))
+        .collect()
 }
 
 fn write(text: &str) -> Result<(), Failure> {
