@@ -22,6 +22,7 @@ fn a_changed_preference_or_ttl_of_ours_is_drift() {
     world.put_record(NAME, RecordType::Mx, &["20 feedback-smtp.us-east-1.amazonses.com"]);
     world.live(minutes(12));
     assert_eq!(world.writes(), ["change -MX +MX"]);
+    assert_eq!(world.notices[0].reason, "DriftRepaired", "a war over it would end, too");
     world.records.iter_mut().find(|(_, s)| s.rtype == RecordType::Mx).unwrap().1.ttl = 60;
     world.live(minutes(12));
     assert_eq!(world.writes(), ["change -MX +MX", "change -MX +MX"]);
