@@ -142,6 +142,26 @@ fn a_war_over_the_ses_setting_ends_too() {
 }
 
 #[test]
+fn what_was_said_of_a_region_stands_while_its_name_is_read_anew() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    for _ in 0..6 {
+        world.ses("us-east-1").mail_from = None;
+        world.live(minutes(11));
+        world.set_all(MailFromStatus::Success);
+    }
+    world.ses("us-east-1").mail_from = None;
+    world.live(minutes(12));
+    assert_eq!(world.condition("Stalled"), "True DriftLoop");
+    let names = |question: &Question| matches!(question, Question::Name(..));
+    let names: Vec<Question> = world.planned().questions.into_keys().filter(names).collect();
+    world.failing = names.into_iter().map(|question| (question, unavailable())).collect();
+    let done = world.done.clone();
+    world.live(minutes(30));
+    assert_eq!(world.done, done, "nothing new is known, so nothing is said");
+    assert_eq!(world.condition("Stalled"), "True DriftLoop");
+}
+
+#[test]
 fn temporary_failure_is_reported_with_its_own_deadline_and_left_to_ses() {
     let spec = format!("{ONE_REGION}  behaviorOnMxFailure: RejectMessage\n");
     let mut world = SmallWorld::ready(&spec);
