@@ -55,7 +55,11 @@ async fn loosened(stage: &Stage, within: impl AsyncFnOnce()) {
     let crd = stage.plane.kubectl(["get", CRD, "-o", "json"]).await.expect("the CRD");
     let crd: Value = serde_json::from_str(&crd).expect("JSON");
     let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
-    let loose = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    // `.spec.domain` is selectable, so the schema has to name it.
+    let loose = json!({
+        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+        "properties": {"domain": {"type": "string"}},
+    });
     let patch = json!([{"op": "replace", "path": schema, "value": loose}]).to_string();
     stage.plane.kubectl(["patch", CRD, "--type=json", "-p", &patch]).await.expect("a loose CRD");
     within().await;

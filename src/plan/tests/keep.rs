@@ -203,6 +203,31 @@ fn an_hour_without_aws_changes_nothing_and_two_make_one_write() {
 }
 
 #[test]
+fn what_goes_dark_one_after_the_other_is_told_once() {
+    let mut world = SmallWorld::ready(TWO_REGIONS);
+    for question in world.planned().questions.into_keys().collect::<Vec<_>>() {
+        world.failing.insert(question, unavailable());
+        world.live(minutes(1));
+    }
+    world.live(hours(5));
+    assert_eq!(world.done, ["status"]);
+    assert_eq!(world.condition("Ready"), "Unknown ObservationStale");
+}
+
+#[test]
+fn a_region_that_fails_from_the_start_does_not_hide_the_others() {
+    let mut world = SmallWorld::new(TWO_REGIONS);
+    let region = world.settings.regions.get("eu-west-1").unwrap();
+    let domain = crate::mail::DomainName::parse("example.com").unwrap();
+    world.failing.insert(Question::Identity(domain, region), unavailable());
+    world.live(minutes(5));
+    world.set_all(MailFromStatus::Success);
+    world.live(minutes(30));
+    assert_eq!(world.status().regions_verified.as_deref(), Some("1/2"));
+    assert_eq!(world.condition("Reconciling"), "True AwsUnavailable");
+}
+
+#[test]
 fn a_restart_with_aws_away_leaves_the_status_as_it_was() {
     let mut world = SmallWorld::ready(TWO_REGIONS);
     let questions: Vec<Question> = world.planned().questions.into_keys().collect();
