@@ -1,5 +1,7 @@
 //! Whether the world sees what Route 53 holds.
 
+use jiff::Timestamp;
+
 use super::finding::Finding;
 use super::inquiry::{Reading, after};
 use super::names::NameChange;
@@ -191,19 +193,27 @@ impl Scene<'_> {
         let (now, memory) = (self.world.now, self.world.memory);
         let remembered = memory.findings.get(place);
         let last = remembered.map(|r| r.last).or(memory.started).unwrap_or(now);
+        let last = self.went_dark(last);
         let seen_before = self.stored.observed_generation >= 0;
         if seen_before && elapsed(last, now) > self.world.settings.stale_after {
-            let why = fault.map_or("no answer", |fault| fault.message.as_str());
-            return Finding::new(
-                Reason::ObservationStale,
-                format!("{place} has not been read for too long: {why}"),
-            );
+            // Why is not said: it would change with every try.
+            let text = format!("{place} has not been read for too long");
+            return Finding::new(Reason::ObservationStale, text);
         }
         match (remembered, fault) {
             (Some(remembered), _) => Finding::new(remembered.reason, &*remembered.message),
             (None, Some(fault)) => Finding::of_fault(fault),
             (None, None) => Finding::new(Reason::Observing, format!("reading {place}")),
         }
+    }
+
+    /// The last good reading of all that went dark with a place that was last
+    /// read at `last`. AWS out of reach shows at each place when that is read
+    /// next, within a resync or two, and is to be told once.
+    fn went_dark(&self, last: Timestamp) -> Timestamp {
+        let together = after(last, self.world.settings.resync * 2);
+        let others = self.world.memory.findings.values().map(|remembered| remembered.last);
+        others.filter(|other| *other <= together).fold(last, Timestamp::max)
     }
 
     pub(super) fn other_account(&self, what: &str) -> Finding {

@@ -16,6 +16,12 @@ impl Scene<'_> {
         difference: &Difference,
     ) -> Vec<RecordType> {
         let marked = surveyed.mark.mine().is_some();
+        // Another preference moves nothing, but somebody wrote it.
+        let regions = &self.world.settings.regions;
+        let other_mx = surveyed
+            .mx()
+            .and_then(|set| super::records::our_mx(set, regions))
+            .is_some_and(|found| found != wanted.mx());
         let drifted = |rtype: &RecordType, value: &str, ttl: u32, found: Option<u32>| {
             let Some(stored) = self.record_status(&wanted.name, rtype.as_str()) else {
                 return false;
@@ -26,7 +32,8 @@ impl Scene<'_> {
             let ttl_moved = same_ttl && found.is_some_and(|found| found != ttl);
             let changes = difference.changes.iter().any(|change| change_type(change) == rtype);
             let lost_marker = *rtype == RecordType::Txt && !marked;
-            was_right && changes && (difference.moved.contains(rtype) || ttl_moved || lost_marker)
+            let moved = difference.moved.contains(rtype) || (*rtype == RecordType::Mx && other_mx);
+            was_right && changes && (moved || ttl_moved || lost_marker)
         };
         let mut repaired = Vec::new();
         let mx = wanted.mx().to_value();

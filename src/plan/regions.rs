@@ -69,6 +69,9 @@ impl Scene<'_> {
             return rest(finding);
         }
         let Some(name) = names.get(target) else { return self.unread_region(region, None) };
+        if !name.is_read() && self.rests_on_name(&holding, target) {
+            return self.unread_region(region, None);
+        }
         let step = match &holding {
             Holding::Unknown => return self.unread_region(region, None),
             Holding::Missing => return rest(self.missing(region)),
@@ -78,6 +81,23 @@ impl Scene<'_> {
             Holding::Ours(_, mail_from) => self.keep(region, target, name, mail_from, stored),
         };
         self.carry_out(region, status, step, grant)
+    }
+
+    /// Whether what is to be done in a region hangs on how the name stands. While
+    /// that is read anew, what was said of the region stands: it would else
+    /// change with each read, and a drift be forgotten before it is counted.
+    fn rests_on_name(&self, holding: &Holding, target: &MailFromDomain) -> bool {
+        match holding {
+            Holding::Empty => true,
+            Holding::Ours(held, mail_from) => {
+                let raises = !self.desired.immediate
+                    && mail_from.status == MailFromStatus::Success
+                    && mail_from.behavior != self.desired.behavior
+                    && self.desired.behavior == BehaviorOnMxFailure::RejectMessage;
+                held != target || raises
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn unread_region(&self, region: &Region, fault: Option<&Fault>) -> RegionPlan {

@@ -51,10 +51,10 @@ impl Scene<'_> {
                 Some((place, remembered))
             })
             .collect();
-        memory.observed |= decided
-            .findings()
-            .iter()
-            .all(|(place, _)| place.as_ref().is_none_or(|place| was_read(decided, place)));
+        // A status that does not speak of this generation yet is going to be all
+        // our own: no place has to be read first to speak of the others.
+        memory.observed |= self.stored.observed_generation != self.desired.generation;
+        memory.observed |= decided.is_read();
         self.remember_names(decided, &mut memory);
         memory
     }
@@ -79,6 +79,14 @@ impl Scene<'_> {
                 _ => {}
             }
         }
+    }
+}
+
+impl Decided {
+    /// Whether every place was read well.
+    pub(super) fn is_read(&self) -> bool {
+        let mut findings = self.findings().into_iter();
+        findings.all(|(place, _)| place.is_none_or(|place| was_read(self, &place)))
     }
 }
 

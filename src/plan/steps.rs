@@ -79,7 +79,8 @@ pub(super) fn steps(scene: &Scene<'_>, mut decided: Decided, memory: Memory, hel
     }
     let mut plan = effects.plan;
     if plan.effects.is_empty() {
-        memory = settle(scene, status, memory, &mut plan);
+        let read = decided.is_read();
+        memory = settle(scene, status, memory, read, &mut plan);
     } else {
         // Shown if the effects have to wait for quota.
         let differs = status != *scene.stored && may_report(scene, &memory);
@@ -93,10 +94,14 @@ fn settle(
     scene: &Scene<'_>,
     status: SesMailFromStatus,
     mut memory: Memory,
+    read: bool,
     plan: &mut Plan,
 ) -> Memory {
     if status == *scene.stored || !may_report(scene, &memory) {
-        memory.unreported = None;
+        // Of what is being read anew, the plan repeats what stands.
+        if read {
+            memory.unreported = None;
+        }
         return memory;
     }
     let now = scene.world.now;

@@ -4,7 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod claims;
+mod faults;
+mod keep;
 mod life;
+mod living;
 mod refusals;
 mod stage;
 mod story;

@@ -24,6 +24,7 @@ fn a_changed_preference_or_ttl_of_ours_is_drift() {
     world.put_record(NAME, RecordType::Mx, &["20 feedback-smtp.us-east-1.amazonses.com"]);
     world.live(minutes(12));
     assert_eq!(world.writes(), ["change -MX +MX"]);
+    assert_eq!(world.notices[0].reason, "DriftRepaired", "a war over it would end, too");
     world.records.iter_mut().find(|(_, s)| s.rtype == RecordType::Mx).unwrap().1.ttl = 60;
     world.live(minutes(12));
     assert_eq!(world.writes(), ["change -MX +MX", "change -MX +MX"]);
@@ -143,6 +144,26 @@ fn a_war_over_the_ses_setting_ends_too() {
 }
 
 #[test]
+fn what_was_said_of_a_region_stands_while_its_name_is_read_anew() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    for _ in 0..6 {
+        world.ses("us-east-1").mail_from = None;
+        world.live(minutes(11));
+        world.set_all(MailFromStatus::Success);
+    }
+    world.ses("us-east-1").mail_from = None;
+    world.live(minutes(12));
+    assert_eq!(world.condition("Stalled"), "True DriftLoop");
+    let names = |question: &Question| matches!(question, Question::Name(..));
+    let names: Vec<Question> = world.planned().questions.into_keys().filter(names).collect();
+    world.failing = names.into_iter().map(|question| (question, unavailable())).collect();
+    let done = world.done.clone();
+    world.live(minutes(30));
+    assert_eq!(world.done, done, "nothing new is known, so nothing is said");
+    assert_eq!(world.condition("Stalled"), "True DriftLoop");
+}
+
+#[test]
 fn temporary_failure_is_reported_with_its_own_deadline_and_left_to_ses() {
     let spec = format!("{ONE_REGION}  behaviorOnMxFailure: RejectMessage\n");
     let mut world = SmallWorld::ready(&spec);
@@ -181,6 +202,31 @@ fn an_hour_without_aws_changes_nothing_and_two_make_one_write() {
     world.live(minutes(12));
     assert_eq!(world.condition("Ready"), "True Succeeded");
     assert_eq!(world.writes(), Vec::<&str>::new());
+}
+
+#[test]
+fn what_goes_dark_one_after_the_other_is_told_once() {
+    let mut world = SmallWorld::ready(TWO_REGIONS);
+    for question in world.planned().questions.into_keys().collect::<Vec<_>>() {
+        world.failing.insert(question, unavailable());
+        world.live(minutes(1));
+    }
+    world.live(hours(5));
+    assert_eq!(world.done, ["status"]);
+    assert_eq!(world.condition("Ready"), "Unknown ObservationStale");
+}
+
+#[test]
+fn a_region_that_fails_from_the_start_does_not_hide_the_others() {
+    let mut world = SmallWorld::new(TWO_REGIONS);
+    let region = world.settings.regions.get("eu-west-1").unwrap();
+    let domain = crate::mail::DomainName::parse("example.com").unwrap();
+    world.failing.insert(Question::Identity(domain, region), unavailable());
+    world.live(minutes(5));
+    world.set_all(MailFromStatus::Success);
+    world.live(minutes(30));
+    assert_eq!(world.status().regions_verified.as_deref(), Some("1/2"));
+    assert_eq!(world.condition("Reconciling"), "True AwsUnavailable");
 }
 
 #[test]
