@@ -98,9 +98,11 @@ async fn past_stale_after_there_is_exactly_one_write() {
     stage.aws.clear_faults();
     stage.ready("kept").await;
     stage.rounds(3).await;
-    let ready = ("True".to_owned(), "Succeeded".to_owned());
+    // SES and Route 53 are each read again when their own pause is over.
     let history = watched.history().split_off(before + 1);
-    assert_eq!(history.iter().map(ready_of).collect::<Vec<_>>(), [Some(ready)]);
+    let ready = ("True".to_owned(), "Succeeded".to_owned());
+    assert_eq!(history.last().and_then(ready_of), Some(ready));
+    assert!(history.len() <= 2, "{history:#?}");
     assert_eq!(stage.writes(), writes);
 }
 
@@ -155,8 +157,12 @@ async fn two_regions_come_to_success_beside_one_that_is_refused() {
     stage.apply("kept", json!({"regions": three()})).await;
     let said = stage.condition("kept", "Stalled", "True AccessDenied").await;
     assert!(said.contains("GetEmailIdentity") && said.contains(REGIONS[1]), "{said}");
-    let status = stage.until("kept", "a status", |object| object.status.clone()).await;
-    assert_eq!(status.regions_verified.as_deref(), Some("2/3"));
+    let status = stage
+        .until("kept", "2/3", |object| {
+            let status = object.status.clone()?;
+            (status.regions_verified.as_deref() == Some("2/3")).then_some(status)
+        })
+        .await;
     for name in [US, "eu-central-1"] {
         assert_eq!(region(&status, name).mail_from_domain.as_deref(), Some(NAME));
     }
