@@ -98,9 +98,11 @@ async fn past_stale_after_there_is_exactly_one_write() {
     stage.aws.clear_faults();
     stage.ready("kept").await;
     stage.rounds(3).await;
-    let ready = ("True".to_owned(), "Succeeded".to_owned());
+    // SES and Route 53 are each read again when their own pause is over.
     let history = watched.history().split_off(before + 1);
-    assert_eq!(history.iter().map(ready_of).collect::<Vec<_>>(), [Some(ready)]);
+    let ready = ("True".to_owned(), "Succeeded".to_owned());
+    assert_eq!(history.last().and_then(ready_of), Some(ready));
+    assert!(history.len() <= 2, "{history:#?}");
     assert_eq!(stage.writes(), writes);
 }
 
@@ -155,8 +157,12 @@ async fn two_regions_come_to_success_beside_one_that_is_refused() {
     stage.apply("kept", json!({"regions": three()})).await;
     let said = stage.condition("kept", "Stalled", "True AccessDenied").await;
     assert!(said.contains("GetEmailIdentity") && said.contains(REGIONS[1]), "{said}");
-    let status = stage.until("kept", "a status", |object| object.status.clone()).await;
-    assert_eq!(status.regions_verified.as_deref(), Some("2/3"));
+    let status = stage
+        .until("kept", "2/3", |object| {
+            let status = object.status.clone()?;
+            (status.regions_verified.as_deref() == Some("2/3")).then_some(status)
+        })
+        .await;
     for name in [US, "eu-central-1"] {
         assert_eq!(region(&status, name).mail_from_domain.as_deref(), Some(NAME));
     }
@@ -166,7 +172,7 @@ async fn two_regions_come_to_success_beside_one_that_is_refused() {
 
 /// Runs the life of an object of one region while each of these actions meets
 /// the trouble once, and checks that nothing was done twice.
-async fn comes_through(test: &str, actions: &[&str], trouble: Trouble) {
+async fn comes_through(test: &str, actions: &[&str], trouble: &Trouble) {
     let stage = Stage::new(test).await;
     for action in actions {
         stage.aws.add_fault(Fault::once(Matching::action(action), trouble.clone()));
@@ -179,7 +185,7 @@ async fn comes_through(test: &str, actions: &[&str], trouble: Trouble) {
     stage.aws.with(|world| {
         for action in actions {
             let met = world.calls_of(action).any(|call| call.outcome != aws_simulator::Outcome::Ok);
-            assert!(met || trouble == Trouble::Malformed, "{action} met no trouble");
+            assert!(met || *trouble == Trouble::Malformed, "{action} met no trouble");
         }
         let mx = world.record_set(ZONE, NAME, RecordType::MX).expect("the MX");
         assert_eq!(mx.values, ["10 feedback-smtp.us-east-1.amazonses.com"]);
@@ -204,34 +210,34 @@ fn all() -> Vec<&'static str> {
 
 #[tokio::test]
 async fn throttling_of_each_action_is_come_through() {
-    comes_through("throttled", &all(), Trouble::Throttle).await;
+    comes_through("throttled", &all(), &Trouble::Throttle).await;
 }
 
 #[tokio::test]
 async fn a_server_error_of_each_action_is_come_through() {
-    comes_through("fails", &all(), Trouble::Fail(503)).await;
+    comes_through("fails", &all(), &Trouble::Fail(503)).await;
 }
 
 #[tokio::test]
 async fn a_server_error_after_the_deed_is_come_through() {
-    comes_through("failsafter", &[CHANGE, PUT], Trouble::FailAfter(500)).await;
+    comes_through("failsafter", &[CHANGE, PUT], &Trouble::FailAfter(500)).await;
 }
 
 #[tokio::test]
 async fn a_lost_answer_of_each_read_is_come_through() {
-    comes_through("losesread", &READS, Trouble::LoseAnswer).await;
+    comes_through("losesread", &READS, &Trouble::LoseAnswer).await;
 }
 
 // Where the answer to the change is lost, so is its id, and GetChange is not asked.
 
 #[tokio::test]
 async fn a_lost_answer_of_each_write_is_come_through() {
-    comes_through("loses", &[CHANGE, PUT], Trouble::LoseAnswer).await;
+    comes_through("loses", &[CHANGE, PUT], &Trouble::LoseAnswer).await;
 }
 
 #[tokio::test]
 async fn an_answer_that_is_none_is_come_through() {
-    comes_through("malformed", &all(), Trouble::Malformed).await;
+    comes_through("malformed", &all(), &Trouble::Malformed).await;
 }
 
 // A hang lasts for the whole time limit of a request, so reads and writes run
@@ -239,15 +245,15 @@ async fn an_answer_that_is_none_is_come_through() {
 
 #[tokio::test]
 async fn reads_that_hang_are_come_through() {
-    comes_through("hangs", &READS, Trouble::Hang).await;
+    comes_through("hangs", &READS, &Trouble::Hang).await;
 }
 
 #[tokio::test]
 async fn writes_that_hang_are_come_through() {
-    comes_through("hangswrite", &[CHANGE, PUT], Trouble::Hang).await;
+    comes_through("hangswrite", &[CHANGE, PUT], &Trouble::Hang).await;
 }
 
 #[tokio::test]
 async fn writes_that_are_done_and_hang_are_come_through() {
-    comes_through("hangsafter", &[CHANGE, PUT], Trouble::HangAfter).await;
+    comes_through("hangsafter", &[CHANGE, PUT], &Trouble::HangAfter).await;
 }

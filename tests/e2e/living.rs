@@ -6,6 +6,7 @@ use aws_simulator::{ACCOUNT, EventKind, MailFromStatus, RecordType, Sending, Wor
 use harness::Operator;
 use serde_json::{Value, json};
 use ses_mailfrom::api::RecordState;
+use ses_mailfrom::mail::BehaviorOnMxFailure;
 
 use crate::stage::{DOMAIN, LIMIT, NAME, REGIONS, Stage, ZONE, region};
 
@@ -140,7 +141,7 @@ async fn the_mx_moves_to_another_region_while_none_refuses_mail() {
     let status = stage.ready("living").await;
     for name in REGIONS {
         let behavior = region(&status, name).behavior_on_mx_failure;
-        assert_eq!(behavior.map(|behavior| behavior.as_str()), Some("RejectMessage"));
+        assert_eq!(behavior, Some(BehaviorOnMxFailure::RejectMessage));
     }
     let events = since(&stage, place);
     let swaps: Vec<&(u64, EventKind)> = events
