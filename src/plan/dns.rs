@@ -31,8 +31,10 @@ pub(super) enum Visible {
 /// What DNS shows for a name at which SES does not see the MX.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum DnsVerdict {
-    /// Not asked, or not answered yet.
+    /// Nobody had reason to ask.
     Unknown,
+    /// Asked, and not answered yet.
+    Asking,
     /// What SES should find.
     Right,
     /// Something else, which is not ours to mend.
@@ -138,16 +140,16 @@ impl Scene<'_> {
             Reading::Known { value, .. } => {
                 return DnsVerdict::Wrong(not_delegated(&surveyed.zone, value));
             }
-            _ => return DnsVerdict::Unknown,
+            _ => return DnsVerdict::Asking,
         }
         let servers = self.inquiry.servers(&surveyed.zone.id, &surveyed.zone.name);
-        let Reading::Known { value: servers, .. } = servers else { return DnsVerdict::Unknown };
+        let Reading::Known { value: servers, .. } = servers else { return DnsVerdict::Asking };
         match self.inquiry.seen(name.name(), servers, self.resync()) {
             Reading::Known { value: Seen::Answered { mx, txt }, .. } => {
                 mismatch(wanted, mx, txt).map_or(DnsVerdict::Right, DnsVerdict::Wrong)
             }
             Reading::Known { value: Seen::Unaskable(_), .. } => DnsVerdict::Right,
-            _ => DnsVerdict::Unknown,
+            _ => DnsVerdict::Asking,
         }
     }
 

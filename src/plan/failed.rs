@@ -37,7 +37,7 @@ impl Scene<'_> {
                     format!("{gave_up}: {why}"),
                 ));
             }
-            DnsVerdict::Unknown if name.stance == Stance::Open => {
+            DnsVerdict::Unknown | DnsVerdict::Asking if name.stance == Stance::Open => {
                 let finding = &name.finding;
                 let reason = match finding.reason.progress() {
                     Progress::Reconciling => Reason::Restarting,
@@ -45,7 +45,7 @@ impl Scene<'_> {
                 };
                 return Step::Rest(Finding::new(reason, format!("{gave_up}: {}", finding.message)));
             }
-            DnsVerdict::Unknown => {
+            DnsVerdict::Unknown | DnsVerdict::Asking => {
                 return Step::Rest(Finding::new(
                     Reason::Restarting,
                     format!("{gave_up}; asking DNS"),

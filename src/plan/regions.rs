@@ -202,6 +202,9 @@ impl Scene<'_> {
         if let Some(rescue) = self.rescue(region, target, held, stored) {
             return rescue;
         }
+        if let Some(said) = self.said_while_asking(region, name, held.status) {
+            return Step::Rest(said);
+        }
         match held.status {
             MailFromStatus::Success => self.in_success(region, target, name, held, stored),
             MailFromStatus::Pending | MailFromStatus::NotStarted => {
@@ -225,6 +228,27 @@ impl Scene<'_> {
             }
             MailFromStatus::Failed => self.in_failed(region, target, name, stored),
         }
+    }
+
+    /// While DNS is asked again, what it showed last stands: the message would
+    /// else change with each look.
+    fn said_while_asking(
+        &self,
+        region: &Region,
+        name: &NamePlan,
+        status: MailFromStatus,
+    ) -> Option<Finding> {
+        let said = self.world.memory.findings.get(&Place::Region(region.clone()))?;
+        let speaks = match status {
+            MailFromStatus::TemporaryFailure => said.reason == Reason::TemporaryFailure,
+            MailFromStatus::Failed => matches!(
+                said.reason,
+                Reason::Restarting | Reason::VerificationFailed | Reason::SharedMxNotAccepted
+            ),
+            _ => false,
+        };
+        let stands = speaks && name.dns == DnsVerdict::Asking;
+        stands.then(|| Finding::new(said.reason, &*said.message))
     }
 
     /// RejectMessage was put on a Success and SES dropped the Success: mail is

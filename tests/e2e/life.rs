@@ -175,11 +175,12 @@ async fn a_success_lost_to_reject_message_is_rescued_once_and_not_risked_again()
     stage.condition("example", "Ready", "False RejectMessageUnreachable").await;
     stage.rounds(6).await;
     assert_eq!(behaviors(&stage, name), [DEFAULT, REJECT, DEFAULT], "nothing flaps");
-    let object = stage.api().get("example").await.unwrap();
-    let status = object.status.unwrap();
-    let told = region(&status, name);
-    assert_eq!(told.reject_tried_generation, object.metadata.generation);
-    assert_eq!(told.sending, Sending::CustomMailFrom, "back on its feet");
+    let back = |object: &ses_mailfrom::api::SesMailFrom| {
+        let told = region(object.status.as_ref()?, name);
+        let tried = told.reject_tried_generation == object.metadata.generation;
+        (tried && told.sending == Sending::CustomMailFrom).then_some(())
+    };
+    stage.until("example", "back on its feet", back).await;
 
     stage.edit("example", json!({"dns": {"ttlSeconds": 600}})).await;
     let tried_anew = |world: &aws_simulator::World| {

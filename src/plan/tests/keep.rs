@@ -341,3 +341,18 @@ fn a_conflict_stays_stalled_while_ses_misses_the_mx() {
     assert!(world.message().starts_with("bounce.example.com has the MX"), "{}", world.message());
     assert!(world.region("us-east-1").message.contains("does not see the MX"));
 }
+
+#[test]
+fn what_dns_showed_stands_while_it_is_asked_again() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    world.set_all(MailFromStatus::TemporaryFailure);
+    world.delegation = crate::mail::Delegation::Missing;
+    world.live(minutes(12));
+    assert!(world.message().contains("does not delegate"), "{}", world.message());
+    let asked = |question: &Question| matches!(question, Question::Delegation(..));
+    let asked: Vec<_> = world.planned().questions.into_keys().filter(asked).collect();
+    world.silent.extend(asked);
+    let done = world.done.clone();
+    world.live(minutes(30));
+    assert_eq!(world.done, done, "nothing new is known, so nothing is said");
+}
