@@ -3,5 +3,7 @@
 //! an operator of its own for each.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod deletion;
+mod held;
 mod life;
 mod stage;
