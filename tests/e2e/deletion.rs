@@ -12,7 +12,7 @@ use harness::Operator;
 use serde_json::{Value, json};
 use ses_mailfrom::api::RecordState;
 
-use crate::held::{Held, assert_never_worse, held, history};
+use crate::held::{Held, assert_never_worse, held, history, written};
 use crate::stage::{DOMAIN, NAME, REGIONS, Stage, ZONE, instant};
 
 const OBJECT: &str = "example";
@@ -128,11 +128,11 @@ async fn at_every_stage(policy: &str, expected: impl Fn(&Held, &Held) -> Held) {
     let lives = stages.map(async |at| {
         let context = format!("{policy} at {at:?}");
         let life = Life::at(at, policy).await;
-        let (before, written) = (held(&life.stage), history(&life.stage));
+        let (before, writes) = (held(&life.stage), written(&life.stage));
         life.delete().await;
         assert_eq!(held(&life.stage), expected(&life.found, &before), "{context}");
         if policy == "Retain" || at == At::Unpublished {
-            assert_eq!(history(&life.stage), written, "{context}");
+            assert_eq!(written(&life.stage), writes, "{context}");
         }
         assert_never_worse(&life.stage, &context);
     });
@@ -158,24 +158,24 @@ async fn retain_leaves_everything_at_every_stage() {
 async fn retained_dns_is_refused_to_an_object_created_anew() {
     let life = Life::ready(two_regions("RetainDNS")).await;
     life.delete().await;
-    let written = history(&life.stage);
+    let writes = written(&life.stage);
     assert_eq!(held(&life.stage).at(NAME, RecordType::MX).len(), 1);
     life.stage.apply(OBJECT, two_regions("RetainDNS")).await;
     let message = life.stage.condition(OBJECT, "Ready", "False RecordConflict").await;
     assert!(message.contains(NAME), "{message}");
     life.stage.rounds(2 * REGIONS.len()).await;
-    assert_eq!(history(&life.stage), written);
+    assert_eq!(written(&life.stage), writes);
 }
 
 #[tokio::test]
 async fn retained_records_are_taken_up_by_an_object_created_anew() {
     let life = Life::ready(two_regions("Retain")).await;
-    let written = history(&life.stage);
+    let writes = written(&life.stage);
     life.delete().await;
     life.stage.apply(OBJECT, two_regions("Delete")).await;
     life.stage.ready(OBJECT).await;
     life.stage.rounds(2 * REGIONS.len()).await;
-    assert_eq!(history(&life.stage), written);
+    assert_eq!(written(&life.stage), writes);
     life.delete().await;
     assert_eq!(held(&life.stage), life.found);
 }
@@ -221,10 +221,10 @@ async fn a_deletion_needs_no_answers_to_its_writes() {
         let lost = Fault::once(Matching::action(action), Trouble::LoseAnswer);
         stage.aws.add_fault(lost);
     }
-    let written = history(stage).len();
+    let before = written(stage);
     life.delete().await;
     assert_eq!(held(stage), life.found);
-    let writes = history(stage).split_off(written);
+    let writes = history(stage, before);
     assert_eq!(writes.len(), 4, "two clears, MX and TXT, none of them twice: {writes:?}");
 }
 

@@ -1,6 +1,8 @@
 //! What a zone and SES hold and how they came to hold it, in a form in which
 //! the lives of two objects can be compared.
 
+use std::collections::BTreeMap;
+
 use aws_simulator::{ACCOUNT, EventKind, MailFromView, RecordSet, RecordType, Sending, World};
 use serde_json::Value;
 
@@ -68,21 +70,49 @@ pub(crate) fn held_in(world: &World) -> Held {
     Held { zone, ses }
 }
 
-/// Every change of a record set and every put that was carried out, in order.
-pub(crate) fn history(stage: &Stage) -> Vec<String> {
+/// How many changes of record sets and puts were carried out.
+pub(crate) fn written(stage: &Stage) -> usize {
+    stage.aws.with(|world| world.events().iter().filter(|event| is_write(&event.kind)).count())
+}
+
+fn is_write(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::RecordSet { change: Some(_), .. } | EventKind::MailFromPut { .. })
+}
+
+/// The writes that were carried out after the first `skip`, sorted. Regions are
+/// told in the order in which their answers come in, and the marker may name
+/// them one after another: its steps are told as one.
+pub(crate) fn history(stage: &Stage, skip: usize) -> Vec<String> {
     stage.aws.with(|world| {
-        let told = |kind: &EventKind| match kind {
-            EventKind::RecordSet { name, kind, from, to, change: Some(_), .. } => {
-                let [from, to] = [from, to].map(|values| values.as_deref().map(masked));
-                Some(format!("{name} {kind:?} {from:?} -> {to:?}"))
+        let events = world.events().iter().map(|event| &event.kind);
+        let mut told = Vec::new();
+        let mut texts = BTreeMap::new();
+        for kind in events.filter(|kind| is_write(kind)).skip(skip) {
+            match kind {
+                EventKind::RecordSet { name, kind: RecordType::TXT, from, to, .. } => {
+                    let steps = texts.entry(name.plain()).or_insert_with(Vec::new);
+                    steps.push((shown(from.as_deref()), shown(to.as_deref())));
+                }
+                EventKind::RecordSet { name, kind, from, to, .. } => {
+                    let [from, to] = [from, to].map(|values| shown(values.as_deref()));
+                    told.push(format!("{name} {kind}: {from} to {to}"));
+                }
+                EventKind::MailFromPut { identity, domain, behavior } => {
+                    told.push(format!("{}: {domain:?} {behavior}", identity.region));
+                }
+                _ => {}
             }
-            EventKind::MailFromPut { identity, domain, behavior } => {
-                Some(format!("{} {domain:?} {behavior}", identity.region))
-            }
-            _ => None,
-        };
-        world.events().iter().filter_map(|event| told(&event.kind)).collect()
+        }
+        for (name, steps) in texts {
+            told.push(format!("{name} TXT: {} to {}", steps[0].0, steps[steps.len() - 1].1));
+        }
+        told.sort();
+        told
     })
+}
+
+fn shown(values: Option<&[String]>) -> String {
+    format!("{:?}", values.map(masked))
 }
 
 /// Asserts what holds at every moment of every life: one MX at a name, and no

@@ -5,5 +5,6 @@
 
 mod deletion;
 mod held;
+mod kill;
 mod life;
 mod stage;
