@@ -142,7 +142,11 @@ impl Scene<'_> {
             None => status.repair_times.clone(),
         };
         let named = intent.mail_from.as_ref().map(ToString::to_string);
+        // Lowered by ourselves: to raise it again later repairs nothing.
+        let lowered = intent.behavior != self.desired.behavior;
+        let behavior = lowered.then_some(intent.behavior).or(status.behavior_on_mx_failure);
         RegionStatus {
+            behavior_on_mx_failure: behavior,
             account,
             origin: Some(Origin::Created),
             mail_from_domain: named.or_else(|| status.mail_from_domain.clone()),

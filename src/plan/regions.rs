@@ -14,7 +14,7 @@ use super::world::Fault;
 use crate::api::{Reason, RegionStatus};
 use crate::authority::Place;
 use crate::mail::{
-    BehaviorOnMxFailure, Identity, MailFrom, MailFromDomain, MailFromStatus, Region,
+    BehaviorOnMxFailure, Identity, MailFrom, MailFromDomain, MailFromStatus, Origin, Region,
 };
 
 /// What was decided for one region.
@@ -80,7 +80,20 @@ impl Scene<'_> {
             Holding::Ours(held, _) if held != target => self.move_to(region, held, target, name),
             Holding::Ours(_, mail_from) => self.keep(region, target, name, mail_from, stored),
         };
-        self.carry_out(region, status, step, grant)
+        self.carry_out(region, self.taken_up(status, &holding), step, grant)
+    }
+
+    /// The status of a region whose setting was found under our marker: a status
+    /// that was lost, or an object created anew, names the place again.
+    fn taken_up(&self, mut status: RegionStatus, holding: &Holding) -> RegionStatus {
+        if let (Holding::Ours(held, _), None) = (holding, &status.mail_from_domain) {
+            status.mail_from_domain = Some(held.to_string());
+            status.origin = Some(Origin::Created);
+            if let Reading::Known { value, .. } = &self.account {
+                status.account = Some((*value).clone());
+            }
+        }
+        status
     }
 
     /// Whether what is to be done in a region hangs on how the name stands. While

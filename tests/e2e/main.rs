@@ -4,8 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod claims;
+mod deletion;
 mod faults;
+mod held;
 mod keep;
+mod kill;
 mod life;
 mod living;
 mod refusals;

@@ -55,6 +55,10 @@ fn retain_touches_nothing_and_the_marker_stays_for_the_next() {
     again.live(minutes(2));
     assert_eq!(again.writes(), Vec::<&str>::new());
     assert_eq!(again.condition("Ready"), "True Succeeded");
+    let region = &again.status().regions[0];
+    assert_eq!(region.mail_from_domain.as_deref(), Some(NAME));
+    assert!(region.account.is_some() && region.origin.is_some(), "{region:?}");
+    assert_eq!(again.status().regions_verified.as_deref(), Some("1/1"));
 }
 
 #[test]

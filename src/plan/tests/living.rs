@@ -36,6 +36,21 @@ fn a_new_subdomain_is_published_before_ses_moves_and_the_old_one_drains() {
 }
 
 #[test]
+fn raising_again_what_a_move_has_lowered_repairs_nothing() {
+    let spec = format!("{TWO_REGIONS}  behaviorOnMxFailure: RejectMessage\n");
+    let mut world = SmallWorld::ready(&spec);
+    world.edit(|object| object.spec.subdomain = "mail".into());
+    for _ in 0..40 {
+        world.step();
+        // Seen at once, before any status tells of the lowered behaviour.
+        world.set_all(MailFromStatus::Success);
+    }
+    world.live(minutes(5));
+    assert_eq!(world.mail_from("us-east-1").behavior, REJECT);
+    assert!(world.status().regions.iter().all(|region| region.repair_times.is_empty()));
+}
+
+#[test]
 fn going_back_to_a_draining_name_keeps_its_records() {
     let mut world = SmallWorld::ready(ONE_REGION);
     world.edit(|object| object.spec.subdomain = "mail".into());
