@@ -190,9 +190,18 @@ pub(super) fn removal(
 ) -> Vec<Change> {
     let mut changes = Vec::new();
     let whole = removal == Removal::Records;
-    let mx = found.mx().filter(|set| our_mx(set, regions).is_some());
-    if let Some(mx) = mx.filter(|_| whole && marker.mx == Origin::Created) {
-        changes.push(Change::Delete(mx.clone()));
+    if let Some(mx) = found.mx().filter(|_| whole && marker.mx == Origin::Created) {
+        let theirs = |value: &&String| {
+            !Mx::parse(value).is_some_and(|mx| regions.is_feedback_host(&mx.host))
+        };
+        // Somebody may have put another MX beside ours: theirs stays.
+        let left: Vec<String> = mx.values.iter().filter(theirs).cloned().collect();
+        if left != mx.values {
+            changes.push(Change::Delete(mx.clone()));
+            if !left.is_empty() {
+                changes.push(Change::Create(RecordSet { values: left, ..mx.clone() }));
+            }
+        }
     }
     let Some(txt) = found.txt() else { return changes };
     let spf_goes = whole && marker.spf == Origin::Created;

@@ -1,0 +1,111 @@
+//! AWS and the DNS without a network: the SDK's HTTP client and the look-ups'
+//! transport, both onto the simulator.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_simulator::{ACCESS_KEY, Simulator};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use futures::future::BoxFuture;
+use hickory_resolver::proto::op::Message;
+use ses_mailfrom::dns::{Exchange, ExchangeError};
+use tokio::time::sleep;
+
+use crate::lifeline::Lifeline;
+
+/// A request and an answer are on their way so long, which is what others cut
+/// in between.
+const WAY: Duration = Duration::from_millis(20);
+/// How long a look-up waits for a server that is silent.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// One process's way to AWS.
+pub(crate) fn sdk(aws: &Simulator, lifeline: &Lifeline) -> SdkConfig {
+    let connector = SharedHttpConnector::new(Wire { aws: aws.clone(), lifeline: lifeline.clone() });
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+            ACCESS_KEY, "secret", None, None, "test",
+        )))
+        .http_client(http_client_fn(move |_, _| connector.clone()))
+        .build()
+}
+
+#[derive(Clone, Debug)]
+struct Wire {
+    aws: Simulator,
+    lifeline: Lifeline,
+}
+
+impl HttpConnector for Wire {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Self { aws, lifeline } = self.clone();
+        HttpConnectorFuture::new(async move {
+            let request = outgoing(&request);
+            let write = request.method() == http::Method::PUT || is_change(&request);
+            sleep(WAY).await;
+            let answer = lifeline.call(write, aws.handle(request)).await;
+            sleep(WAY).await;
+            let answer = answer.map_err(|lost| ConnectorError::io(Box::new(lost)))?;
+            Ok(incoming(answer))
+        })
+    }
+}
+
+/// Route 53 changes record sets by POST.
+fn is_change<T>(request: &http::Request<T>) -> bool {
+    request.method() == http::Method::POST && request.uri().path().contains("/rrset")
+}
+
+fn outgoing<B: From<Vec<u8>>>(request: &HttpRequest) -> http::Request<B> {
+    let body = request.body().bytes().expect("a body in memory").to_vec();
+    let mut outgoing = http::Request::builder().method(request.method()).uri(request.uri());
+    for (name, value) in request.headers() {
+        outgoing = outgoing.header(name, value);
+    }
+    outgoing.body(B::from(body)).expect("a request")
+}
+
+fn incoming<B: Into<SdkBody>>(answer: http::Response<B>) -> HttpResponse {
+    let (head, body) = answer.into_parts();
+    let status = head.status.as_u16().try_into().expect("a status");
+    let mut incoming = HttpResponse::new(status, body.into());
+    for (name, value) in &head.headers {
+        let value = value.to_str().expect("a header of text").to_owned();
+        incoming.headers_mut().insert(name.as_str().to_owned(), value);
+    }
+    incoming
+}
+
+/// One process's way to the name servers.
+pub(crate) struct Servers {
+    pub aws: Simulator,
+    pub lifeline: Lifeline,
+}
+
+impl Exchange for Servers {
+    fn exchange(
+        &self,
+        server: SocketAddr,
+        query: Message,
+    ) -> BoxFuture<'_, Result<Message, ExchangeError>> {
+        Box::pin(async move {
+            let query = query.to_vec().map_err(|_| ExchangeError::Failed)?;
+            sleep(WAY).await;
+            let answer = async { self.aws.dns(server.ip(), &query) };
+            let Some(answer) = self.lifeline.call(false, answer).await else {
+                sleep(SILENCE).await;
+                return Err(ExchangeError::Silent);
+            };
+            Message::from_vec(&answer).map_err(|_| ExchangeError::Failed)
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! One run of the operator, from its start to its death.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_simulator::Simulator;
+use ses_mailfrom::authority::ObjectKey;
+use ses_mailfrom::aws::{self, Aws};
+use ses_mailfrom::clock::Clock;
+use ses_mailfrom::controller::{
+    Change, Live, Memories, Queue, Reconciler, Store, Wake, Watched, planner,
+};
+use ses_mailfrom::dns::{self, Dns};
+use ses_mailfrom::mail::Regions;
+use ses_mailfrom::plan::Settings;
+use ses_mailfrom::telemetry::Metrics;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::cluster::{Client, Cluster, NAMESPACE, Told};
+use crate::lifeline::Lifeline;
+use crate::outside::{Servers, sdk};
+
+/// A running operator.
+pub(crate) struct Process {
+    pub lifeline: Lifeline,
+    store: Arc<Store>,
+    waker: UnboundedSender<ObjectKey>,
+    queue: JoinHandle<()>,
+    told: usize,
+}
+
+/// What SES and Route 53 take hours for takes fewer here: time costs nothing on
+/// a paused clock, but every look at the world does.
+pub(crate) fn settings() -> Settings {
+    let (seconds, minutes, hours) =
+        (Duration::from_secs, Duration::from_mins, Duration::from_hours);
+    Settings {
+        verification_window: hours(3),
+        drain_window: hours(2),
+        poll_min: seconds(15),
+        poll_max: minutes(10),
+        resync: minutes(10),
+        restart_pause_min: minutes(30),
+        restart_pause_max: hours(2),
+        put_hold_off: seconds(60),
+        stall_grace: minutes(15),
+        stale_after: hours(2),
+        drift_loop_window: hours(1),
+        insync_fallback: seconds(120),
+        max_observation_age: seconds(120),
+        zone_cache: hours(1),
+        regions: Regions::default(),
+    }
+}
+
+pub(crate) fn key(name: &str) -> ObjectKey {
+    ObjectKey { namespace: NAMESPACE.into(), name: name.into() }
+}
+
+impl Process {
+    /// Starts, with everything listed and nothing remembered.
+    pub(crate) fn start(aws: &Simulator, cluster: &Cluster, clock: &Clock) -> Self {
+        let lifeline = Lifeline::default();
+        let (waker, woken) = unbounded_channel();
+        let send = waker.clone();
+        let wake: Wake = Arc::new(move |key: &ObjectKey| drop(send.send(key.clone())));
+        let by_aws = Arc::clone(&wake);
+        let adapter = Aws::new(
+            &sdk(aws, &lifeline),
+            aws::Settings::default(),
+            clock.clone(),
+            Arc::new(move |key| by_aws(key)),
+            Arc::new(|_| {}),
+        );
+        let resolvers = vec![SocketAddr::from((aws.resolver(), 53))];
+        let servers = Servers { aws: aws.clone(), lifeline: lifeline.clone() };
+        let dns = dns::Settings { resolvers, ..dns::Settings::default() };
+        let dns = Dns::with_exchange(dns, Arc::new(servers));
+        let settings = settings();
+        let store = Arc::new(Store::new("cluster".into(), settings.regions.clone()));
+        let reconciler = Arc::new(Reconciler {
+            objects: Client { cluster: cluster.clone(), lifeline: lifeline.clone() },
+            outside: Live::new(adapter, dns, clock.clone(), Arc::clone(&wake)),
+            store: Arc::clone(&store),
+            memories: Memories::default(),
+            settings,
+            clock: clock.clone(),
+            metrics: Arc::new(Metrics::default()),
+            wake,
+            planner: planner(),
+        });
+        let queue = Queue::new(woken, 4, clock.clone());
+        let queue = tokio::spawn(async move {
+            let reconcile = move |key: ObjectKey| {
+                let reconciler = Arc::clone(&reconciler);
+                async move { reconciler.reconcile(&key).await.again }
+            };
+            queue.run(reconcile, std::future::pending()).await;
+        });
+        let process = Self { lifeline, store, waker, queue, told: cluster.told() };
+        for object in cluster.all() {
+            let object = serde_json::from_value(serde_json::to_value(&object).unwrap()).unwrap();
+            process.saw(object);
+        }
+        process
+    }
+
+    pub(crate) fn wake(&self, name: &str) {
+        let _ = self.waker.send(key(name));
+    }
+
+    /// Takes in what the watch tells until now; yields when it tells more.
+    pub(crate) fn watch(&mut self, cluster: &Cluster) -> Option<Instant> {
+        while let Some(Told { due, object, name }) = cluster.tell(self.told) {
+            if due > Instant::now() {
+                return Some(due);
+            }
+            self.told += 1;
+            match object {
+                Some(object) => {
+                    let object = serde_json::to_value(&object).unwrap();
+                    self.saw(serde_json::from_value(object).unwrap());
+                }
+                None => {
+                    let others = self.store.forget(&key(&name));
+                    self.wake(&name);
+                    others.into_iter().for_each(|other| self.wake(&other.name));
+                }
+            }
+        }
+        None
+    }
+
+    fn saw(&self, object: Watched) {
+        let Change { wake, unreadable } = self.store.saw(object);
+        assert_eq!(unreadable, None, "an object that does not parse");
+        for key in wake {
+            let _ = self.waker.send(key);
+        }
+    }
+
+    /// Dies at once: nothing of it does anything any more.
+    pub(crate) async fn kill(self) {
+        let Self { lifeline, queue, .. } = self;
+        lifeline.kill();
+        queue.abort();
+        let ended = queue.await;
+        assert!(ended.is_err_and(|error| error.is_cancelled()), "the queue broke off by itself");
+    }
+}

@@ -1,0 +1,26 @@
+//! Schedules that once showed a defect.
+
+use std::time::Duration;
+
+use aws_simulator::{Config, Quotas};
+
+use crate::property::run;
+use crate::schedule::{DnsEdit, Event, Setting, Step};
+
+fn plain() -> Setting {
+    let config = Config { quotas: Quotas::off(), ..Config::default() };
+    Setting { config, reject: true, regions: 2 }
+}
+
+#[test]
+fn nothing_happens() {
+    run(&plain(), &[]).unwrap();
+}
+
+/// On deletion our MX goes from beside somebody else's, which stays.
+#[test]
+fn a_second_mx_does_not_keep_ours() {
+    let step = |event, minutes| Step { event, wait: Duration::from_mins(minutes) };
+    let steps = [step(Event::Nothing, 10), step(Event::Dns(0, DnsEdit::SecondMx), 10)];
+    run(&plain(), &steps).unwrap();
+}
