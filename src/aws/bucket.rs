@@ -119,7 +119,7 @@ mod tests {
     fn idle_time_is_not_saved_up() {
         let start = Instant::now();
         let mut bucket = Bucket::new(4.0, start);
-        let later = start + Duration::from_secs(3600);
+        let later = start + Duration::from_hours(1);
         assert!(bucket.take(later));
         assert!(!bucket.take(later));
         assert_eq!(bucket.ready_at(later), later + Duration::from_millis(250));

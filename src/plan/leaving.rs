@@ -183,7 +183,7 @@ impl Scene<'_> {
         let changes = records::removal(surveyed, marker, extent, regions);
         let batch =
             ChangeBatch { zone: surveyed.zone.id.clone(), changes, comment: self.comment() };
-        let change = NameChange { grant, batch, repaired: Vec::new() };
+        let change = NameChange { grant, batch, repaired: Vec::new(), moved: Vec::new() };
         let text = format!("taking what is ours from {name}");
         match self.gated_change(change, name) {
             Ok(change) => {

@@ -62,6 +62,8 @@ pub(super) struct NameChange {
     pub batch: ChangeBatch,
     /// The types that this repairs, for a notice.
     pub repaired: Vec<RecordType>,
+    /// The types whose values differ, and so have to be seen in DNS again.
+    pub moved: Vec<RecordType>,
 }
 
 impl NamePlan {
@@ -324,6 +326,7 @@ impl<'a> Scene<'a> {
         }
         let conflict = conflicts.first();
         if !difference.changes.is_empty() {
+            let missing = repaired.iter().any(|rtype| difference.moved.contains(rtype));
             let change = self.name_change(surveyed, difference, repaired, grant);
             let change = self.gated_change(change, name);
             let (finding, change) = match (change, conflict) {
@@ -336,7 +339,8 @@ impl<'a> Scene<'a> {
                     change,
                 ),
             };
-            let standing = records.iter().all(|r| r.state == RecordState::Published);
+            let seen = records.iter().all(|r| r.state == RecordState::Published);
+            let standing = seen && !missing;
             let finding = if standing && finding.reason == Reason::Publishing {
                 Finding::new(Reason::Succeeded, format!("the records of {name} stand"))
             } else {
@@ -411,7 +415,7 @@ impl<'a> Scene<'a> {
             changes: difference.changes,
             comment: self.comment(),
         };
-        NameChange { grant, batch, repaired }
+        NameChange { grant, batch, repaired, moved: difference.moved }
     }
 
     /// Shown in Route 53's own log of changes.

@@ -83,7 +83,8 @@ impl Scene<'_> {
             status.reject_tried_generation = Some(self.desired.generation);
         }
         status.repair_times = counted;
-        if intent.repairs.is_some() && Self::is_loop(&status.repair_times) {
+        let again = self.failed_before(&status);
+        if intent.repairs.is_some() && !again && Self::is_loop(&status.repair_times) {
             let text = format!(
                 "the MAIL FROM setting in {region} was repaired three times within {}; something else keeps changing it",
                 humane(self.world.settings.drift_loop_window)
@@ -131,15 +132,23 @@ impl Scene<'_> {
         }
     }
 
+    fn failed_before(&self, status: &RegionStatus) -> bool {
+        let mut failed = self.world.memory.faults.keys();
+        failed.any(|place| matches!(place, Place::Region(r) if r.as_str() == status.name))
+    }
+
     /// What status must say before the put is sent.
     fn ahead(&self, status: &RegionStatus, intent: &Intent) -> RegionStatus {
         let account = match &self.account {
             Reading::Known { value, .. } => Some((*value).clone()),
             _ => status.account.clone(),
         };
-        let repair_times = match intent.repairs {
-            Some(_) => self.with_repair(&status.repair_times),
-            None => status.repair_times.clone(),
+        // A put that failed is tried again, and is still the same repair.
+        let counts = intent.repairs.is_some() && !self.failed_before(status);
+        let repair_times = if counts {
+            self.with_repair(&status.repair_times)
+        } else {
+            status.repair_times.clone()
         };
         let named = intent.mail_from.as_ref().map(ToString::to_string);
         // Lowered by ourselves: to raise it again later repairs nothing.

@@ -49,7 +49,9 @@ impl Scene<'_> {
         repaired
     }
 
-    /// Counts what is about to be repaired. True where that would feed a war.
+    /// Tells whether another repair would feed a war, and forgets old repairs.
+    /// The repair to come is counted by its write-ahead: what is reported while
+    /// it waits for quota has not been done, and status says what was there.
     pub(super) fn count_repairs(
         &self,
         records: &mut [RecordStatus],
@@ -66,7 +68,17 @@ impl Scene<'_> {
                     record.state = RecordState::Conflict;
                     counted
                 }
-                true => self.with_repair(&counted),
+                true => {
+                    let stored =
+                        self.stored.records.iter().find(|stored| {
+                            stored.name == record.name && stored.rtype == record.rtype
+                        });
+                    if let Some(stored) = stored {
+                        record.state = stored.state;
+                        record.since.clone_from(&stored.since);
+                    }
+                    counted
+                }
                 false => self.settled_repairs(counted, place),
             };
         }

@@ -10,8 +10,10 @@ use super::puts::Put;
 use super::report::{PROGRESS_DELAY, condition};
 use super::scene::Scene;
 use super::world::{Memory, Unreported, World};
-use crate::api::{ConditionType, Reason, RegionStatus, SesMailFromStatus};
-use crate::mail::{MailFromDomain, Region};
+use crate::api::{
+    ConditionType, Reason, RecordState, RecordStatus, RegionStatus, SesMailFromStatus,
+};
+use crate::mail::{MailFromDomain, RecordType, Region};
 
 /// Lets the object go without touching anything.
 pub(super) fn release(world: &World<'_>, why: &str) -> Plan {
@@ -149,6 +151,7 @@ impl Effects<'_, '_> {
             for known in self.draft.to_mut().zones.iter_mut().filter(|known| known.id == zone) {
                 known.change_id = None;
             }
+            self.count_repairs(name, &change);
             self.write_ahead();
         }
         let repair = !change.repaired.is_empty();
@@ -162,6 +165,22 @@ impl Effects<'_, '_> {
         }
         let NameChange { grant, batch, .. } = change;
         self.plan.effects.push(Effect::ChangeRecords { grant, batch, repair });
+    }
+
+    fn count_repairs(&mut self, name: &MailFromDomain, change: &NameChange) {
+        let is = |types: &[RecordType], record: &RecordStatus| {
+            types.iter().any(|rtype| rtype.as_str() == record.rtype)
+        };
+        for record in self.draft.to_mut().records.iter_mut().filter(|r| r.name == name.as_str()) {
+            if !is(&change.repaired, record) {
+                continue;
+            }
+            record.repair_times = self.scene.with_repair(&record.repair_times);
+            if is(&change.moved, record) {
+                record.state = RecordState::Planned;
+                record.since = Some(self.scene.now());
+            }
+        }
     }
 
     fn put(&mut self, region: &Region, put: Put) {

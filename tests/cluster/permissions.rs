@@ -66,8 +66,8 @@ async fn the_verbs_used_in_a_whole_life_are_those_granted() {
     assert!(granted.len() >= 5, "{granted:?}");
     // Events are posted, and the log is written, behind the deed.
     wait_until("verbs used that are those granted", LIMIT, async || {
-        let used = stage.plane.permissions_used(&user).map_err(|error| error.to_string())?;
-        let differ: Vec<_> = used.symmetric_difference(&granted).collect();
+        let verbs = stage.plane.permissions_used(&user).map_err(|error| error.to_string())?;
+        let differ: Vec<_> = verbs.symmetric_difference(&granted).collect();
         if differ.is_empty() { Ok(()) } else { Err(format!("{differ:?}")) }
     })
     .await

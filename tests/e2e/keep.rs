@@ -41,7 +41,7 @@ async fn looks(stage: &Stage, count: usize) {
         .await;
 }
 
-fn values<'w>(world: &'w World, kind: RecordType) -> Option<Vec<&'w str>> {
+fn values(world: &World, kind: RecordType) -> Option<Vec<&str>> {
     let set = world.record_set(ZONE, NAME, kind)?;
     Some(set.values.iter().map(String::as_str).collect())
 }

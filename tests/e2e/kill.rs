@@ -352,7 +352,7 @@ async fn changed_at_some_cuts(meanwhile: Meanwhile) {
 
 /// The cut must come first.
 async fn never() {
-    timeout(LIMIT, std::future::pending()).await.expect("the cut to be reached")
+    timeout(LIMIT, std::future::pending::<()>()).await.expect("the cut to be reached");
 }
 
 #[tokio::test]

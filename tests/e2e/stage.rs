@@ -15,7 +15,7 @@ use ses_mailfrom::api::{RegionStatus, SesMailFrom, SesMailFromStatus};
 use tokio::sync::OnceCell;
 
 /// How long anything may take that should take seconds, on a busy machine.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 pub(crate) const ZONE: &str = "Z0EXAMPLE";
 pub(crate) const DOMAIN: &str = "example.com";
 pub(crate) const NAME: &str = "bounce.example.com";
@@ -46,7 +46,8 @@ pub(crate) struct Stage {
     pub plane: &'static ControlPlane,
     pub namespace: String,
     pub aws: Simulator,
-    pub serving: Serving,
+    /// Serves for as long as it is held.
+    _serving: Serving,
     pub launch: Launch,
     client: kube::Client,
 }
@@ -109,7 +110,7 @@ impl Stage {
         let launch =
             DURATIONS.iter().fold(launch, |launch, (flag, value)| launch.flag(flag, value));
         let client = plane.client().await.expect("a client");
-        Self { plane, namespace, aws, serving, launch, client }
+        Self { plane, namespace, aws, _serving: serving, launch, client }
     }
 
     /// Sets a flag of the operators that are started from now on.

@@ -219,11 +219,11 @@ struct Held {
 
 impl Log {
     fn read(stage: &Stage) -> Result<Self, String> {
-        let (events, stale) =
+        let (happened, lag) =
             stage.aws.with(|world| (world.events().to_vec(), world.config().ses.stale_reads));
         let mut log = Self::default();
-        let allowed = settings().max_observation_age + stale;
-        for (index, event) in events.iter().enumerate() {
+        let allowed = settings().max_observation_age + lag;
+        for (index, event) in happened.iter().enumerate() {
             let theirs = stage.theirs.iter().any(|range| range.contains(&index));
             let wrong = |what: String| format!("at {:?}: {what}: {:?}", event.at, event.kind);
             if !matches!(&event.kind, EventKind::RecordSet { .. }) {
@@ -268,22 +268,19 @@ impl Log {
         if edited.kind == "MX" && endpoint(&edited.from) && !endpoint(&to) {
             self.mx_lost.insert(edited.name.clone(), at);
         }
-        match change {
-            Some(id) => {
-                let (_, all) = self.batch.get_or_insert_with(|| (id.to_owned(), Vec::new()));
-                if !all.iter().any(|known| (&known.name, known.kind) == (&place.0, place.1)) {
-                    all.push(edited);
-                }
+        if let Some(id) = change {
+            let (_, all) = self.batch.get_or_insert_with(|| (id.to_owned(), Vec::new()));
+            if !all.iter().any(|known| (&known.name, known.kind) == (&place.0, place.1)) {
+                all.push(edited);
             }
-            None => {
-                let value = |value: &String| (place.0.clone(), place.1, value.clone());
-                for gone in edited.from.iter().filter(|v| !to.contains(v)) {
-                    self.theirs.remove(&value(gone));
-                }
-                for new in to.iter().filter(|v| !edited.from.contains(v)) {
-                    if new.contains("theirs") || new == "\"v=spf1 -all\"" {
-                        self.theirs.insert(value(new));
-                    }
+        } else {
+            let value = |value: &String| (place.0.clone(), place.1, value.clone());
+            for gone in edited.from.iter().filter(|v| !to.contains(v)) {
+                self.theirs.remove(&value(gone));
+            }
+            for new in to.iter().filter(|v| !edited.from.contains(v)) {
+                if new.contains("theirs") || new == "\"v=spf1 -all\"" {
+                    self.theirs.insert(value(new));
                 }
             }
         }

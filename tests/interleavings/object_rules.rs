@@ -268,7 +268,7 @@ async fn the_cluster_in_memory_keeps_them() {
 async fn a_real_api_server_keeps_them() {
     let plane = ControlPlane::shared().await.unwrap();
     plane.apply_kustomize("deploy").await.unwrap();
-    let limit = Duration::from_secs(60);
+    let limit = Duration::from_mins(1);
     let established = format!("--timeout={}s", limit.as_secs());
     let crd = "crd/sesmailfroms.mailfrom.dev";
     plane.kubectl(["wait", "--for=condition=Established", &established, crd]).await.unwrap();

@@ -119,15 +119,14 @@ impl Process {
                 return Some(due);
             }
             self.told += 1;
-            match object {
-                Some(object) => {
-                    let object = serde_json::to_value(&object).unwrap();
-                    self.saw(serde_json::from_value(object).unwrap());
-                }
-                None => {
-                    let others = self.store.forget(&key(&name));
-                    self.wake(&name);
-                    others.into_iter().for_each(|other| self.wake(&other.name));
+            if let Some(object) = object {
+                let object = serde_json::to_value(&object).unwrap();
+                self.saw(serde_json::from_value(object).unwrap());
+            } else {
+                let others = self.store.forget(&key(&name));
+                self.wake(&name);
+                for other in others {
+                    self.wake(&other.name);
                 }
             }
         }

@@ -24,3 +24,12 @@ fn a_second_mx_does_not_keep_ours() {
     let steps = [step(Event::Nothing, 10), step(Event::Dns(0, DnsEdit::SecondMx), 10)];
     run(&plain(), &steps).unwrap();
 }
+
+/// A repair that waits for quota is counted once it is made, not by each report
+/// on the way: else one edit of somebody ends in a drift loop.
+#[test]
+fn a_repair_that_waits_for_quota_is_one_repair() {
+    let step = |event, minutes| Step { event, wait: Duration::from_mins(minutes) };
+    let steps = [step(Event::Nothing, 20), step(Event::Dns(0, DnsEdit::MxTtl), 30)];
+    run(&plain(), &steps).unwrap();
+}

@@ -164,7 +164,7 @@ impl Stage {
             }
             Event::Cut(cut) => self.process.lifeline.cut(*cut),
             Event::Edit(edit) => {
-                self.cluster.edit(OBJECT, |object| change(&mut object.spec, *edit))
+                self.cluster.edit(OBJECT, |object| change(&mut object.spec, *edit));
             }
             Event::Label => self.cluster.edit(OBJECT, |object| {
                 let labels = object.metadata.labels.get_or_insert_default();
