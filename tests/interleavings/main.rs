@@ -2,7 +2,7 @@
 //! adapters on the real AWS SDK, the simulator as its HTTP client and as the
 //! DNS, objects in memory, a paused clock, and a generated schedule.
 //!
-//! `INTERLEAVINGS_CASES` sets how many schedules are tried.
+//! `INTERLEAVINGS_CASES` and `INTERLEAVINGS_SEED` set which schedules are tried.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod checks;
