@@ -27,6 +27,12 @@ impl Scene<'_> {
         if self.account_changed(stored.and_then(|s| s.account.as_ref())) {
             return rest(self.other_account(&format!("the MAIL FROM setting in {region}")));
         }
+        // "Nothing there" is believed of the recorded account alone.
+        match &self.account {
+            Reading::Known { .. } => {}
+            Reading::Waiting => return Some(self.unread_leaving(region, None)),
+            Reading::Failed(fault) => return Some(self.unread_leaving(region, Some(fault))),
+        }
         match &self.regions[region] {
             Reading::Waiting => return Some(self.unread_leaving(region, None)),
             Reading::Failed(fault) => return Some(self.unread_leaving(region, Some(fault))),
@@ -101,6 +107,13 @@ impl Scene<'_> {
             Survey::NoZone(_) => {
                 let zone = stored.first()?.zone.clone();
                 let known = self.stored.zones.iter().find(|known| known.id == zone)?;
+                match &self.account {
+                    Reading::Known { .. } => {}
+                    Reading::Waiting => return Some(self.unread_name_leaving(name, stored, None)),
+                    Reading::Failed(fault) => {
+                        return Some(self.unread_name_leaving(name, stored, Some(fault)));
+                    }
+                }
                 return self.account_changed(known.account.as_ref()).then(|| {
                     let finding = self.other_account(&format!("the hosted zone {zone}"));
                     NamePlan::resting(self.said_in_deletion(finding), stored)

@@ -165,6 +165,25 @@ fn a_zone_of_another_account_is_not_believed_gone() {
 }
 
 #[test]
+fn nothing_is_believed_gone_before_the_account_is_known() {
+    for region_left in [true, false] {
+        let mut world = with_policy(ONE_REGION, DeletionPolicy::Delete);
+        if !region_left {
+            world.object.status.as_mut().unwrap().regions.clear();
+        }
+        world.identities.clear();
+        world.zones.clear();
+        world.silent.insert(Question::Account);
+        world.delete();
+        world.live(minutes(12));
+        assert!(!world.finalizer_gone, "region left: {region_left}");
+        world.silent.clear();
+        world.live(minutes(12));
+        assert!(world.finalizer_gone, "the account is the one in status, so it is gone");
+    }
+}
+
+#[test]
 fn a_zone_that_went_while_it_was_remembered_is_gone() {
     let mut world = with_policy(ONE_REGION, DeletionPolicy::Delete);
     let name = crate::mail::DomainName::parse(NAME).unwrap();
