@@ -24,16 +24,17 @@ fn fresh(path: &str, wanted: &str) {
 }
 
 #[test]
-fn the_crd_is_fresh() {
-    fresh("crds/mailfrom.dev_sesmailfroms.yaml", &api::crd_yaml().unwrap());
+fn the_crds_are_fresh() {
+    for crd in api::crds().unwrap() {
+        fresh(&format!("crds/{}", crd.file), &crd.yaml);
+    }
 }
 
 #[test]
-fn the_crd_of_the_chart_is_fresh() {
-    fresh(
-        "charts/ses-mailfrom-operator/crds/mailfrom.dev_sesmailfroms.yaml",
-        &api::crd_yaml().unwrap(),
-    );
+fn the_crds_of_the_chart_are_fresh() {
+    for crd in api::crds().unwrap() {
+        fresh(&format!("charts/ses-mailfrom-operator/crds/{}", crd.file), &crd.yaml);
+    }
 }
 
 #[test]

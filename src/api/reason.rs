@@ -51,6 +51,8 @@ macro_rules! reasons {
 reasons! {
     /// The spec asks for something that does not exist, such as a region without SES.
     InvalidSpec: Stalled, "correct the spec";
+    /// No SesMailFromPolicy allows the whole of what the object asks for.
+    PolicyDenied: Stalled, "ask a cluster administrator for a SesMailFromPolicy that allows it, or ask for less";
     /// Another AWS account answers than the one in which the setting or the records were made.
     AccountChanged: Stalled, "give the operator credentials of the account that status names, or delete the object with deletionPolicy Retain and create it anew";
     /// Another SesMailFrom holds the same identity and region, or the same MAIL FROM domain.

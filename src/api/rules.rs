@@ -140,3 +140,39 @@ pub(super) fn hosted_zone_id() -> Value {
                     most 32, without /hostedzone/ before them, for example Z0123456789ABCDEFGHIJ",
     }])
 }
+
+/// On each of a policy's `domains`.
+pub(super) fn domain_pattern() -> Value {
+    json!([{
+        "rule": format!("self == '*' || self.matches('^([*][.])?{LABEL}([.]{LABEL})*$')"),
+        "message": "must be a lower-case domain name such as example.org, *.example.org for any \
+                    name below it, or * for every domain",
+    }])
+}
+
+/// On each of a policy's `roleARNs`.
+pub(super) fn role_arn() -> Value {
+    json!([{
+        "rule": "self.matches('^arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]+$')",
+        "message": "must be the ARN of an IAM role, as in arn:aws:iam::123456789012:role/mail-from; \
+                    patterns are not allowed",
+    }])
+}
+
+/// On each of a policy's `spfIncludes`.
+pub(super) fn spf_include_pattern() -> Value {
+    json!([{
+        "rule": "self == '*' || self.matches('^[!-)+-~]+$')",
+        "message": "must be what follows include: in an SPF record, such as spf.other.example, or \
+                    * for any",
+    }])
+}
+
+/// On each of a selector's `matchExpressions`.
+pub(super) fn requirement() -> Value {
+    json!([{
+        "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+        "fieldPath": ".values",
+        "message": "must be given for In and NotIn, and be left out for Exists and DoesNotExist",
+    }])
+}

@@ -115,15 +115,14 @@ impl Access {
     pub(super) fn start<Q: Ask>(self: &Arc<Self>, question: Q, sight: Sight) {
         let access = Arc::clone(self);
         self.spawn(async move {
-            let mut next = Some(sight.object().clone());
-            while let Some(object) = next {
-                let reader = Reader::new(&access, object.namespace, question.clone());
-                let result = question.read(&reader).await;
-                let memo = Q::memo(&access.memos);
-                let landed = memo.landed(&question, result, access.clock.now());
-                landed.wake.iter().for_each(|object| (access.wake)(object));
-                next = landed.again;
-            }
+            let reader = Reader::new(&access, sight, question.clone());
+            let result = question.read(&reader).await;
+            let memo = Q::memo(&access.memos);
+            let woken = match result {
+                Err(error) if error.kind() == ErrorKind::Revoked => memo.dropped(&question),
+                result => memo.landed(&question, result, access.clock.now()),
+            };
+            woken.iter().for_each(|object| (access.wake)(object));
         });
     }
 
@@ -188,7 +187,7 @@ impl Access {
 /// Makes the calls of one question.
 pub(super) struct Reader {
     pub(super) access: Arc<Access>,
-    namespace: String,
+    sight: Sight,
     /// Tells the memo that the question leaves now.
     stamp: Box<dyn Fn() + Send + Sync>,
     /// Whether its first call has been answered: the age of an answer made of
@@ -197,14 +196,15 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    fn new<Q: Ask>(access: &Arc<Access>, namespace: String, question: Q) -> Self {
+    fn new<Q: Ask>(access: &Arc<Access>, sight: Sight, question: Q) -> Self {
         let shared = Arc::clone(access);
         let stamp = move || Q::memo(&shared.memos).sent(&question, shared.clock.now());
         let access = Arc::clone(access);
-        Self { access, namespace, stamp: Box::new(stamp), begun: AtomicBool::new(false) }
+        Self { access, sight, stamp: Box::new(stamp), begun: AtomicBool::new(false) }
     }
 
-    /// Waits for a turn and makes a call; throttled, waits for another turn.
+    /// Waits for a turn and makes a call, if it still may; throttled, waits for
+    /// another turn.
     pub(super) async fn call<T, E, F>(
         &self,
         key: LaneKey,
@@ -218,6 +218,9 @@ impl Reader {
         let mut tries = 1;
         loop {
             self.turn(&key).await;
+            if !self.sight.stands() {
+                return Err(Error::revoked(target));
+            }
             if !self.begun.load(Ordering::Relaxed) {
                 (self.stamp)();
             }
@@ -234,7 +237,7 @@ impl Reader {
 
     async fn turn(&self, key: &LaneKey) {
         let lane = self.access.lane(key);
-        let (turn, start) = lane.queue_call(&self.namespace);
+        let (turn, start) = lane.queue_call(&self.sight.object().namespace);
         if start {
             self.access.work(lane);
         }

@@ -37,6 +37,8 @@ pub enum ErrorKind {
     BadRequest,
     /// A quota on the number of things is used up.
     LimitExceeded,
+    /// Not sent: the policies that allowed it have changed meanwhile.
+    Revoked,
 }
 
 impl ErrorKind {
@@ -53,6 +55,7 @@ impl ErrorKind {
             Self::PriorRequest => "PriorRequest",
             Self::BadRequest => "BadRequest",
             Self::LimitExceeded => "LimitExceeded",
+            Self::Revoked => "Revoked",
         }
     }
 }
@@ -87,17 +90,23 @@ impl Error {
         matches!(self.kind, PriorRequest | Throttled | Unavailable) || self.is_outdated()
     }
 
-    /// Whether a compare-and-swap was lost: what the change rested on is not
-    /// so any more, and a new look will show it.
+    /// Whether what the call rested on is not so any more, and a new look will
+    /// show it: a compare-and-swap was lost, or policies have changed.
     pub fn is_outdated(&self) -> bool {
         const LOST: [&str; 3] = ["already exists", "was not found", "do not match the current"];
-        self.kind == ErrorKind::InvalidChangeBatch
-            && LOST.iter().any(|text| self.detail.contains(text))
+        let lost = self.kind == ErrorKind::InvalidChangeBatch
+            && LOST.iter().any(|text| self.detail.contains(text));
+        lost || self.kind == ErrorKind::Revoked
     }
 
     /// A request that this operator must not send.
     pub(super) fn refused(target: &Target, detail: &str) -> Self {
         Self::new(target, ErrorKind::BadRequest, detail)
+    }
+
+    /// A request that was allowed and is, for all that is known now, not any more.
+    pub(super) fn revoked(target: &Target) -> Self {
+        Self::new(target, ErrorKind::Revoked, "policies have changed; it is decided again")
     }
 
     /// An answer without the parts that it must have.
@@ -140,9 +149,10 @@ impl fmt::Display for Error {
                 write!(f, "{detail}; remove what is not needed or have the quota raised")
             }
             ErrorKind::NotVerified => write!(f, "{detail}; finish its verification in SES"),
-            ErrorKind::NotFound | ErrorKind::InvalidChangeBatch | ErrorKind::BadRequest => {
-                f.write_str(detail)
-            }
+            ErrorKind::NotFound
+            | ErrorKind::InvalidChangeBatch
+            | ErrorKind::BadRequest
+            | ErrorKind::Revoked => f.write_str(detail),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! An answer counts for an object if its request was sent no earlier than the
 //! object asks for, and after the last write of ours that it could have missed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -48,13 +48,12 @@ struct Entry<V> {
     answer: Option<(Timestamp, V)>,
     failure: Option<Failure>,
     flight: Option<Flight>,
-    /// With the moment from which on an answer counts for each.
-    waiters: HashMap<ObjectKey, Timestamp>,
+    waiters: HashSet<ObjectKey>,
 }
 
 impl<V> Default for Entry<V> {
     fn default() -> Self {
-        Self { answer: None, failure: None, flight: None, waiters: HashMap::new() }
+        Self { answer: None, failure: None, flight: None, waiters: HashSet::new() }
     }
 }
 
@@ -71,14 +70,6 @@ struct Flight {
     sent: Option<Timestamp>,
     /// A write finished since it was sent, so that the answer may miss it.
     outdated: bool,
-}
-
-/// What to do when an answer is in.
-#[derive(Debug, Default, Eq, PartialEq)]
-pub(super) struct Landed {
-    pub(super) wake: Vec<ObjectKey>,
-    /// Somebody needs a later answer: ask again, on behalf of this object.
-    pub(super) again: Option<ObjectKey>,
 }
 
 impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
@@ -106,8 +97,7 @@ impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
             let (error, retry_at) = (failure.error.clone(), failure.retry_at);
             return (Reply::Failed { error, retry_at }, false);
         }
-        let wanted = entry.waiters.entry(object.clone()).or_insert(not_before);
-        *wanted = not_before.max(*wanted);
+        entry.waiters.insert(object.clone());
         entry.flight.get_or_insert_default();
         (Reply::NotYet, idle)
     }
@@ -121,22 +111,41 @@ impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
         }
     }
 
-    /// AWS answered, or failed to.
-    pub(super) fn landed(&self, question: &Q, result: Result<V, Error>, now: Timestamp) -> Landed {
+    /// The question did not leave: what it was asked on has changed. Returns
+    /// those to be woken, who ask again if they still may.
+    pub(super) fn dropped(&self, question: &Q) -> Vec<ObjectKey> {
+        let mut state = lock(&self.state);
+        let Some(entry) = state.entries.get_mut(question) else { return Vec::new() };
+        entry.flight = None;
+        entry.waiters.drain().collect()
+    }
+
+    /// AWS answered, or failed to. Returns those to be woken; who needs a later
+    /// answer asks again, by a leave of its own.
+    pub(super) fn landed(
+        &self,
+        question: &Q,
+        result: Result<V, Error>,
+        now: Timestamp,
+    ) -> Vec<ObjectKey> {
         let mut state = lock(&self.state);
         state.sweep(now);
         let entry = state.entries.entry(question.clone()).or_default();
         let flight = entry.flight.take().unwrap_or_default();
         match result {
-            Ok(value) => entry.answered(&flight, value, now),
+            Ok(value) => {
+                entry.failure = None;
+                if !flight.outdated {
+                    entry.answer = Some((flight.sent.unwrap_or(now), value));
+                }
+            }
             Err(error) => {
                 let count = entry.failure.as_ref().map_or(0, |failure| failure.count) + 1;
                 let retry_at = now + self.retry.pause(question, count);
                 entry.failure = Some(Failure { error, retry_at, count });
-                let wake = entry.waiters.drain().map(|(object, _)| object).collect();
-                Landed { wake, again: None }
             }
         }
+        entry.waiters.drain().collect()
     }
 
     /// A write has ended, however it ended: answers to these questions that
@@ -149,24 +158,6 @@ impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
                 flight.outdated = flight.sent.is_some();
             }
         }
-    }
-}
-
-impl<V> Entry<V> {
-    fn answered(&mut self, flight: &Flight, value: V, now: Timestamp) -> Landed {
-        let sent = flight.sent.unwrap_or(now);
-        self.failure = None;
-        let mut landed = Landed::default();
-        if !flight.outdated {
-            self.answer = Some((sent, value));
-            let served = self.waiters.extract_if(|_, not_before| *not_before <= sent);
-            landed.wake = served.map(|(object, _)| object).collect();
-        }
-        landed.again = self.waiters.keys().next().cloned();
-        if landed.again.is_some() {
-            self.flight = Some(Flight::default());
-        }
-        landed
     }
 }
 
@@ -227,7 +218,7 @@ mod tests {
     }
 
     /// Asks on behalf of `a`, sends at `second`, and has it answered.
-    fn answered(memo: &Memo<&'static str, u32>, second: i64, value: u32) -> Landed {
+    fn answered(memo: &Memo<&'static str, u32>, second: i64, value: u32) -> Vec<ObjectKey> {
         memo.look(&"q", &object("a"), at(second), at(second));
         memo.sent(&"q", at(second));
         memo.landed(&"q", Ok(value), at(second + 1))
@@ -236,26 +227,38 @@ mod tests {
     #[test]
     fn an_answer_counts_from_when_its_request_was_sent() {
         let memo = memo();
-        assert_eq!(answered(&memo, 10, 7).wake, [object("a")]);
+        assert_eq!(answered(&memo, 10, 7), [object("a")]);
         let known = Reply::Known { sent: at(10), value: 7 };
         assert_eq!(memo.look(&"q", &object("b"), at(10), at(20)), (known, false));
         assert_eq!(memo.look(&"q", &object("b"), at(11), at(20)), (Reply::NotYet, true));
     }
 
     #[test]
-    fn who_asks_before_it_is_sent_joins_and_who_needs_a_later_one_gets_a_later_one() {
+    fn who_asks_before_it_is_sent_joins_and_who_needs_a_later_one_asks_again() {
         let memo = memo();
         assert!(memo.look(&"q", &object("a"), at(1), at(1)).1);
         assert!(!memo.look(&"q", &object("b"), at(5), at(5)).1);
         memo.sent(&"q", at(6));
         assert!(!memo.look(&"q", &object("c"), at(7), at(7)).1);
-        let mut landed = memo.landed(&"q", Ok(1), at(8));
-        landed.wake.sort();
-        assert_eq!(landed.wake, [object("a"), object("b")]);
-        assert_eq!(landed.again, Some(object("c")));
+        let mut woken = memo.landed(&"q", Ok(1), at(8));
+        woken.sort();
+        assert_eq!(woken, ["a", "b", "c"].map(object));
+        let known = Reply::Known { sent: at(6), value: 1 };
+        assert_eq!(memo.look(&"q", &object("b"), at(5), at(8)), (known, false));
+        assert_eq!(memo.look(&"q", &object("c"), at(7), at(8)), (Reply::NotYet, true));
         memo.sent(&"q", at(9));
-        let landed = memo.landed(&"q", Ok(2), at(10));
-        assert_eq!(landed, Landed { wake: vec![object("c")], again: None });
+        assert_eq!(memo.landed(&"q", Ok(2), at(10)), [object("c")]);
+    }
+
+    #[test]
+    fn a_question_that_was_not_sent_is_asked_again_by_those_who_still_may() {
+        let memo = memo();
+        assert!(memo.look(&"q", &object("a"), at(1), at(1)).1);
+        memo.look(&"q", &object("b"), at(1), at(1));
+        let mut woken = memo.dropped(&"q");
+        woken.sort();
+        assert_eq!(woken, ["a", "b"].map(object));
+        assert_eq!(memo.look(&"q", &object("b"), at(1), at(2)), (Reply::NotYet, true));
     }
 
     #[test]
@@ -274,10 +277,10 @@ mod tests {
         memo.look(&"q", &object("a"), at(1), at(1));
         memo.sent(&"q", at(2));
         memo.invalidate(|_| true);
-        let landed = memo.landed(&"q", Ok(1), at(3));
-        assert_eq!(landed, Landed { wake: vec![], again: Some(object("a")) });
+        assert_eq!(memo.landed(&"q", Ok(1), at(3)), [object("a")]);
+        assert_eq!(memo.look(&"q", &object("a"), at(1), at(3)), (Reply::NotYet, true));
         memo.sent(&"q", at(4));
-        assert_eq!(memo.landed(&"q", Ok(2), at(5)).wake, [object("a")]);
+        assert_eq!(memo.landed(&"q", Ok(2), at(5)), [object("a")]);
         let known = Reply::Known { sent: at(4), value: 2 };
         assert_eq!(memo.look(&"q", &object("a"), at(1), at(6)).0, known);
     }
@@ -288,7 +291,7 @@ mod tests {
         memo.look(&"q", &object("a"), at(1), at(1));
         memo.invalidate(|_| true);
         memo.sent(&"q", at(2));
-        assert_eq!(memo.landed(&"q", Ok(1), at(3)).wake, [object("a")]);
+        assert_eq!(memo.landed(&"q", Ok(1), at(3)), [object("a")]);
     }
 
     #[test]
@@ -299,7 +302,7 @@ mod tests {
         for _ in 0..9 {
             assert!(memo.look(&"q", &object("a"), now, now).1);
             memo.sent(&"q", now);
-            assert_eq!(memo.landed(&"q", Err(error()), now).wake, [object("a")]);
+            assert_eq!(memo.landed(&"q", Err(error()), now), [object("a")]);
             let (Reply::Failed { retry_at, .. }, false) = memo.look(&"q", &object("b"), now, now)
             else {
                 unreachable!("a failure that is not shown")

@@ -111,6 +111,9 @@ pub(super) async fn put_mail_from(
     if mail_from.is_some_and(|name| !name.name().is_below(identity)) {
         return Err(Error::refused(&target, "the MAIL FROM domain is not below the identity"));
     }
+    if !grant.stands() {
+        return Err(Error::revoked(&target));
+    }
     let client = access.clients.ses(region);
     let call = client
         .put_email_identity_mail_from_attributes()

@@ -81,6 +81,9 @@ pub(super) struct DurationFlags {
     /// How long a person has to act before an object is Stalled.
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration, env = "SES_MAILFROM_STALL_GRACE")]
     stall_grace: Duration,
+    /// How long no policy must have allowed an object what it asks for before it may go without cleaning up.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration, env = "SES_MAILFROM_AUTHORITY_GRACE")]
+    authority_grace: Duration,
     /// How old the last good reading may be before Ready is Unknown.
     #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = duration, env = "SES_MAILFROM_STALE_AFTER")]
     stale_after: Duration,
@@ -164,6 +167,7 @@ impl RunFlags {
             restart_pause_max,
             put_hold_off,
             stall_grace,
+            authority_grace,
             stale_after,
             drift_loop_window,
             insync_fallback,
@@ -180,6 +184,7 @@ impl RunFlags {
             restart_pause_max,
             put_hold_off,
             stall_grace,
+            authority_grace,
             stale_after,
             drift_loop_window,
             insync_fallback,

@@ -47,7 +47,8 @@ pub fn main() -> ExitCode {
 }
 
 fn print_crd() -> Result<(), Box<dyn std::error::Error>> {
-    io::stdout().write_all(api::crd_yaml()?.as_bytes())?;
+    let documents: Vec<String> = api::crds()?.into_iter().map(|crd| crd.yaml).collect();
+    io::stdout().write_all(documents.join("---\n").as_bytes())?;
     Ok(())
 }
 

@@ -1,12 +1,14 @@
 //! What an object claims, from its spec and its status.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::objects::{has_finalizer, key_of};
 use crate::api::{SesMailFrom, TAKE_OVER};
 use crate::authority::{Claimant, ServiceCredentials};
 use crate::mail::{Marker, Owner, Regions};
-use crate::plan::claimed_places;
+use crate::plan::{asked_places, claimed_places};
 
 /// The object's claims, by [`claimed_places`]. `None` for an object that is being deleted and that we do not hold up.
 pub fn claimant(object: &SesMailFrom, owner_id: &str, regions: &Regions) -> Option<Claimant> {
@@ -14,6 +16,7 @@ pub fn claimant(object: &SesMailFrom, owner_id: &str, regions: &Regions) -> Opti
         return None;
     }
     let (domain, places) = claimed_places(object, regions)?;
+    let (_, asked) = asked_places(object, regions)?;
     let key = key_of(object);
     let annotations = object.metadata.annotations.as_ref();
     let take_over = annotations.and_then(|annotations| annotations.get(TAKE_OVER));
@@ -25,8 +28,11 @@ pub fn claimant(object: &SesMailFrom, owner_id: &str, regions: &Regions) -> Opti
         uid: object.metadata.uid.clone().unwrap_or_default(),
         created: created.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         domain,
+        asked,
         places,
         credentials: ServiceCredentials::default(),
+        spf_includes: BTreeSet::new(),
+        manages: true,
         take_over: take_over.map(|marker| marker.owner),
     })
 }

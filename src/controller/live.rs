@@ -115,7 +115,8 @@ fn fault(error: &Error, missing: Reason) -> Fault {
         | ErrorKind::InvalidChangeBatch
         | ErrorKind::PriorRequest
         | ErrorKind::BadRequest
-        | ErrorKind::LimitExceeded => Reason::AwsUnavailable,
+        | ErrorKind::LimitExceeded
+        | ErrorKind::Revoked => Reason::AwsUnavailable,
     };
     Fault {
         reason,

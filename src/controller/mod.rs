@@ -6,6 +6,7 @@
 
 mod apply;
 mod backoff;
+mod caches;
 mod claimant;
 mod kubernetes;
 mod live;
@@ -13,6 +14,7 @@ mod lookups;
 mod memories;
 mod objects;
 mod outside;
+mod policies;
 mod queue;
 mod reconcile;
 #[cfg(test)]
@@ -34,6 +36,7 @@ pub use live::Live;
 pub use memories::Memories;
 pub use objects::{ObjectError, Objects, Subject, has_finalizer, key_of};
 pub use outside::Outside;
+pub use policies::WatchedPolicy;
 pub use queue::Queue;
 pub use reconcile::{Again, Outcome, Planner, Reconciler, Wake, planner};
 pub use run::{Options, RunError, run};

@@ -3,11 +3,13 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher;
 use kube::{Api, Client, Config};
 use thiserror::Error;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -16,15 +18,17 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{Instrument as _, info_span, warn};
 
+use super::caches;
 use super::kubernetes::{Kubernetes, api_client, watch_client};
 use super::memories::Memories;
 use super::objects::Objects as _;
 use super::outside::Outside;
+use super::policies::WatchedPolicy;
 use super::queue::Queue;
 use super::reconcile::{Reconciler, Wake, planner};
 use super::store::Store;
-use super::watch::{Audience, Scope, Watch};
-use super::watched::Unreadable;
+use super::watch::{self, Audience, Watch};
+use super::watched::{Unreadable, Watched};
 use crate::api::{Reason, SesMailFrom};
 use crate::authority::ObjectKey;
 use crate::clock::Clock;
@@ -84,7 +88,7 @@ pub async fn run<X: Outside>(
         };
         let regions = options.settings.regions.clone();
         let store = state.store.get_or_init(|| Arc::new(Store::new(owner_id, regions)));
-        let watches = state.watches.get_or_init(|| watches(&options.namespaces));
+        let watches = state.watches.get_or_init(|| Watches::new(&options.namespaces));
         let (waker, woken) = unbounded_channel();
         let writer = Kubernetes::new(client.clone(), options.instance.clone(), Clock::system());
         let audience = Arc::new(Told {
@@ -123,7 +127,7 @@ pub async fn run<X: Outside>(
 #[derive(Debug, Default)]
 struct State {
     store: OnceLock<Arc<Store>>,
-    watches: OnceLock<Vec<Arc<Watch>>>,
+    watches: OnceLock<Watches>,
 }
 
 impl Population for Arc<State> {
@@ -137,30 +141,66 @@ impl Population for Arc<State> {
 fn health(state: &Arc<State>) -> Health {
     let state = Arc::clone(state);
     Arc::new(move || match state.watches.get() {
-        Some(watches) => watches.iter().filter_map(|watch| watch.missing()).collect(),
+        Some(watches) => watches.all().filter_map(|watch| watch.missing()).collect(),
         None => vec!["the owner id is not known: waiting to read the namespace kube-system".into()],
     })
 }
 
-fn watches(namespaces: &[String]) -> Vec<Arc<Watch>> {
-    let named = namespaces.iter().map(|namespace| Scope(Some(namespace.clone())));
-    let scopes: Vec<_> = if namespaces.is_empty() { vec![Scope(None)] } else { named.collect() };
-    scopes.into_iter().map(|scope| Arc::new(Watch::new(scope))).collect()
+/// What is watched: all must have been listed before anything is decided.
+#[derive(Debug)]
+struct Watches {
+    policies: Arc<Watch>,
+    namespaces: Arc<Watch>,
+    /// Objects, by namespace; `None` for all.
+    objects: Vec<(Option<String>, Arc<Watch>)>,
+}
+
+impl Watches {
+    fn new(namespaces: &[String]) -> Self {
+        let watch = |what: &str, crd| Arc::new(Watch::new(what.to_owned(), crd));
+        let objects = |namespace: Option<&String>| {
+            let what =
+                namespace.map_or("all namespaces".into(), |name| format!("namespace {name}"));
+            let what = format!("SesMailFroms in {what}");
+            (namespace.cloned(), watch(&what, "sesmailfroms.mailfrom.dev"))
+        };
+        let named = namespaces.iter().map(|namespace| objects(Some(namespace)));
+        Self {
+            policies: watch("SesMailFromPolicies", "sesmailfrompolicies.mailfrom.dev"),
+            namespaces: watch("namespaces", ""),
+            objects: if namespaces.is_empty() { vec![objects(None)] } else { named.collect() },
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Watch>> {
+        let objects = self.objects.iter().map(|(_, watch)| watch);
+        [&self.policies, &self.namespaces].into_iter().chain(objects)
+    }
 }
 
 /// Ends only if a watch breaks off.
-async fn watch_all(
-    watches: &[Arc<Watch>],
-    client: &Client,
-    store: &Arc<Store>,
-    audience: &Arc<Told>,
-) {
+async fn watch_all(watches: &Watches, client: &Client, store: &Arc<Store>, audience: &Arc<Told>) {
     let mut running = JoinSet::new();
-    for watch in watches {
-        let watch = Arc::clone(watch);
-        let (client, store) = (client.clone(), Arc::clone(store));
-        let audience = Arc::clone(audience);
-        running.spawn(async move { watch.run(client, &store, &*audience).await });
+    let (all, config) = (|| client.clone(), watch::config);
+    let watch = Arc::clone(&watches.policies);
+    let events = watcher(Api::<WatchedPolicy>::all(all()), config());
+    let (of, to, told) = (Arc::clone(store), Arc::clone(audience), Mutex::default());
+    let cache = caches::Policies { store: of, audience: to, told };
+    running.spawn(async move { watch.run(events, &cache).await });
+    let watch = Arc::clone(&watches.namespaces);
+    let events = watcher(Api::<PartialObjectMeta<Namespace>>::all(all()), config());
+    let cache = caches::Namespaces { store: Arc::clone(store), audience: Arc::clone(audience) };
+    running.spawn(async move { watch.run(events, &cache).await });
+    for (namespace, watch) in &watches.objects {
+        let (watch, namespace) = (Arc::clone(watch), namespace.clone());
+        let api: Api<Watched> = match &namespace {
+            Some(namespace) => Api::namespaced(all(), namespace),
+            None => Api::all(all()),
+        };
+        let events = watcher(api, config());
+        let (store, audience) = (Arc::clone(store), Arc::clone(audience));
+        let cache = caches::Objects { store, audience, namespace };
+        running.spawn(async move { watch.run(events, &cache).await });
     }
     running.join_next().await;
 }
@@ -168,14 +208,14 @@ async fn watch_all(
 /// Reconciles from the moment at which every object, and so every claim, is
 /// known, until told to stop.
 async fn reconcile_all<X: Outside>(
-    watches: &[Arc<Watch>],
+    watches: &Watches,
     queue: Queue,
     reconciler: Arc<Reconciler<Kubernetes, X>>,
     stop: &Receiver<bool>,
 ) {
     tokio::select! {
         () = stopped(stop.clone()) => return,
-        _ = join_all(watches.iter().map(|watch| watch.listed())) => {}
+        _ = join_all(watches.all().map(|watch| watch.listed())) => {}
     }
     let (ids, number) = (RandomState::new(), AtomicU64::new(0));
     let reconcile = |key: ObjectKey| {
@@ -224,6 +264,11 @@ impl Audience for Told {
     fn wake(&self, key: ObjectKey) {
         // Fails only once the queue is gone.
         let _ = self.waker.send(key);
+    }
+
+    fn unreadable_policy(&self, name: &str, error: &str) {
+        warn!(policy = name, error, "Could not parse a SesMailFromPolicy; it allows nothing");
+        self.metrics.unreadable();
     }
 
     fn unreadable(&self, object: Unreadable) {

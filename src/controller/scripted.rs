@@ -12,7 +12,7 @@ use super::objects::{ObjectError, Objects, Subject};
 use super::outside::Outside;
 use super::reconcile::{Outcome, Reconciler};
 use super::store::Store;
-use super::testing::{key, object, watched};
+use super::testing::{key, object, permit, watched};
 use crate::api::{FINALIZER, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Grant, ObjectKey, Sight};
 use crate::clock::Clock;
@@ -153,6 +153,7 @@ fn settings() -> Settings {
         restart_pause_max: hour,
         put_hold_off: hour,
         stall_grace: hour,
+        authority_grace: hour,
         stale_after: hour,
         drift_loop_window: hour,
         insync_fallback: hour,
@@ -174,6 +175,7 @@ pub(super) fn bench(planner: impl Fn(&World<'_>) -> Plan + Send + Sync + 'static
         faults: Arc::default(),
     };
     let store = Arc::new(Store::new("owner".into(), Regions::default()));
+    permit(&store);
     store.saw(watched(&object("a", 5)));
     let woken = Arc::default();
     let heard: Arc<Mutex<Vec<ObjectKey>>> = Arc::clone(&woken);

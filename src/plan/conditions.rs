@@ -150,7 +150,8 @@ impl Scene<'_> {
 
     fn authorized(findings: &[(Option<Place>, &Finding)]) -> Said {
         let kind = ConditionType::Authorized;
-        let lost = findings.iter().find(|(_, f)| f.reason == Reason::DomainConflict);
+        let unauthorized = [Reason::PolicyDenied, Reason::DomainConflict];
+        let lost = findings.iter().find(|(_, f)| unauthorized.contains(&f.reason));
         match lost {
             Some((_, finding)) => {
                 Said { kind, status: "False", reason: finding.reason, message: finding.sentence() }
@@ -159,7 +160,7 @@ impl Scene<'_> {
                 kind,
                 status: "True",
                 reason: Reason::Succeeded,
-                message: "no other object holds what this one claims".to_owned(),
+                message: "a policy allows it, and no other object holds it".to_owned(),
             },
         }
     }

@@ -97,6 +97,22 @@ pub fn claimed_places(
     object: &SesMailFrom,
     known: &Regions,
 ) -> Option<(DomainName, BTreeSet<Place>)> {
+    let (domain, mut places) = asked_places(object, known)?;
+    let status = object.status.iter();
+    let regions = status.clone().flat_map(|s| s.regions.iter().map(|r| r.name.as_str()));
+    let recorded = status.flat_map(|s| s.records.iter().map(|r| r.name.as_str()));
+    let names = recorded.filter_map(|name| MailFromDomain::below(name, &domain).ok());
+    let regions = regions.filter_map(|name| known.get(name).ok());
+    places.extend(regions.map(Place::Region).chain(names.map(Place::Name)));
+    Some((domain, places))
+}
+
+/// Everything that the spec of an object asks for: its regions and MAIL FROM
+/// domains. `None` where its domain is no name.
+pub fn asked_places(
+    object: &SesMailFrom,
+    known: &Regions,
+) -> Option<(DomainName, BTreeSet<Place>)> {
     let domain = DomainName::parse(&object.spec.domain).ok()?;
     let spec = &object.spec;
     let spec_regions = spec.regions.iter().map(|entry| entry.name.as_str());
@@ -104,13 +120,8 @@ pub fn claimed_places(
     let shares = spec.regions.iter().any(|entry| entry.subdomain.is_none());
     let subdomains = shares.then_some(spec.subdomain.as_str()).into_iter().chain(own);
     let spec_names = subdomains.filter_map(|sub| MailFromDomain::new(sub, &domain).ok());
-    let status = object.status.iter();
-    let status_regions = status.clone().flat_map(|s| s.regions.iter().map(|r| r.name.as_str()));
-    let recorded = status.flat_map(|s| s.records.iter().map(|r| r.name.as_str()));
-    let status_names = recorded.filter_map(|name| MailFromDomain::below(name, &domain).ok());
-    let regions = spec_regions.chain(status_regions).filter_map(|name| known.get(name).ok());
-    let names = spec_names.chain(status_names);
-    let places = regions.map(Place::Region).chain(names.map(Place::Name)).collect();
+    let regions = spec_regions.filter_map(|name| known.get(name).ok());
+    let places = regions.map(Place::Region).chain(spec_names.map(Place::Name)).collect();
     Some((domain, places))
 }
 

@@ -10,7 +10,7 @@ use super::regions::RegionPlan;
 use super::scene::{Holding, Scene};
 use super::survey::{Mark, Survey, Surveyed};
 use crate::api::{DeletionPolicy, Reason, RecordState, RecordStatus, RegionStatus};
-use crate::authority::{Place, Service};
+use crate::authority::{Place, Refusal, Service};
 use crate::mail::{ChangeBatch, MailFromDomain, MailFromStatus, Marker, Region};
 
 impl Scene<'_> {
@@ -58,7 +58,10 @@ impl Scene<'_> {
                         Some(RegionPlan { finding, ..plan })
                     }
                     // Another object has it now; what it holds is not ours to clear.
-                    Err(_) => None,
+                    Err(Refusal::Lost(_)) => None,
+                    Err(Refusal::Undecided | Refusal::Denied(_)) => {
+                        Some(self.unread_leaving(region, None))
+                    }
                 }
             }
         }
@@ -131,6 +134,13 @@ impl Scene<'_> {
                 return Some(NamePlan::resting(self.said_in_deletion(finding), stored));
             }
         };
+        if let Some((region, denial)) = self.denied_holder(name, &marker) {
+            let text =
+                format!("the records of {name} stay, for SES in {region} may use them: {denial}");
+            let finding = Finding::new(Reason::PolicyDenied, text);
+            let lost = self.is_lost(&Place::Region(region.clone()));
+            return (!lost).then(|| NamePlan::resting(finding, stored));
+        }
         if let Some(holder) = self.holder(name, &marker) {
             let text = format!("the records of {name} stay while SES in {holder} uses them");
             let reason = if self.desired.deleting { Reason::Deleting } else { Reason::Succeeded };

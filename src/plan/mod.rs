@@ -7,6 +7,7 @@
 
 mod beginning;
 mod conditions;
+mod denied;
 mod desired;
 mod dns;
 mod drift;
@@ -35,7 +36,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-pub use desired::claimed_places;
+pub use desired::{asked_places, claimed_places};
 pub use effect::{Effect, Notice, Plan};
 pub use world::{
     Answer, Facts, Fault, Memory, Question, Remembered, Settings, Unreported, Value, World,
@@ -70,6 +71,9 @@ pub fn plan(world: &World<'_>) -> Plan {
         Err(_) if deleting => return steps::release(world, "nothing was ever done for it"),
         Err(error) => return steps::refuse(world, &stored, &error.to_string()),
     };
+    if let Err(denial) = world.standing.authorized() {
+        return denied::plan(world, &stored, &desired, &denial);
+    }
     let memory = remember::begin(world);
     let fresh_from = memory.fresh_from.unwrap_or(jiff::Timestamp::MIN);
     let inquiry = Inquiry::new(world, fresh_from);
@@ -101,6 +105,7 @@ fn decide(scene: &Scene<'_>) -> Decided {
             decided.names.insert(name.clone(), plan);
         }
     }
+    scene.keep_denied(&mut decided);
     let refused = scene.desired.unusable.values();
     decided.unusable.extend(refused.map(|why| Finding::new(Reason::InvalidSpec, why)));
     decided

@@ -161,15 +161,24 @@ impl<'a> Scene<'a> {
         }
         let standing = self.world.standing;
         let place = Place::Name(name.clone());
-        let grant = standing.claim(&place, surveyed.mark.marker()).map_err(|rival| {
-            Finding::lost_to(&rival, standing.key(), &format!("the MAIL FROM domain {name}"))
+        let grant = standing.claim(&place, surveyed.mark.marker()).map_err(|refusal| {
+            let what = format!("the MAIL FROM domain {name}");
+            Finding::refused(&refusal, standing.key(), &what)
         })?;
         match &surveyed.mark {
             Mark::None => Ok((grant, None)),
             Mark::Mine(marker) => Ok((grant, Some(marker.clone()))),
-            Mark::Other(marker, text) if self.takes_over(text) => {
-                Ok((grant, Some(Marker { owner: standing.owner().clone(), ..marker.clone() })))
-            }
+            Mark::Other(marker, text) if self.takes_over(text) => match standing.may_take_over() {
+                Ok(()) => {
+                    Ok((grant, Some(Marker { owner: standing.owner().clone(), ..marker.clone() })))
+                }
+                Err(denial) => Err(Finding::new(
+                    Reason::RecordConflict,
+                    format!(
+                        "{name} carries another owner's marker \"{text}\", and it is not taken over: {denial}"
+                    ),
+                )),
+            },
             Mark::Other(_, text) => Err(Finding::new(
                 Reason::RecordConflict,
                 format!(

@@ -61,9 +61,9 @@ impl Scene<'_> {
         let marker = self.deciding_mark(region).and_then(Mark::marker);
         let grant = match self.world.standing.claim(&place, marker) {
             Ok(grant) => grant,
-            Err(rival) => {
+            Err(refusal) => {
                 let what = format!("the identity {} in {region}", self.desired.domain);
-                return rest(Finding::lost_to(&rival, self.world.standing.key(), &what));
+                return rest(Finding::refused(&refusal, self.world.standing.key(), &what));
             }
         };
         let holding = self.holding(region);

@@ -105,6 +105,7 @@ impl Scene<'_> {
     pub(super) fn transitions(&self, status: &SesMailFromStatus) -> Vec<Notice> {
         let mut notices = Vec::new();
         notices.extend(self.published_notice(status));
+        notices.extend(self.left_notice(status));
         let old = condition(self.stored, ConditionType::Ready);
         let Some(new) = condition(status, ConditionType::Ready) else { return notices };
         let changed = old.is_none_or(|old| old.reason != new.reason || old.status != new.status);

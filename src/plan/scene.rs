@@ -14,7 +14,7 @@ use super::window::{poll_pace, resync_pace};
 use super::world::World;
 use super::zone::{self, ZoneChoice};
 use crate::api::{Reason, RecordStatus, RegionStatus, SesMailFromStatus};
-use crate::authority::{Place, Service};
+use crate::authority::{Denial, Place, Service};
 use crate::mail::{HostedZoneId, Identity, MailFrom, MailFromDomain, MailFromStatus, Region};
 
 /// One plan's view of the world.
@@ -31,6 +31,9 @@ pub(super) struct Scene<'a> {
     pub regions: BTreeMap<Region, Reading<&'a Option<Identity>>>,
     /// Every MAIL FROM domain that it wants, published, or finds SES holding.
     pub names: BTreeMap<MailFromDomain, Survey<'a>>,
+    /// What status, a marker or SES names beyond the spec and no policy allows:
+    /// it is neither read nor written.
+    pub denied: BTreeMap<Place, Denial>,
 }
 
 /// What SES holds for the identity in a region, and whose it is.
@@ -58,8 +61,8 @@ impl<'a> Scene<'a> {
     ) -> Self {
         let services = [Service::Ses, Service::Route53];
         let accounts = services.map(|service| (service, inquiry.account(service))).into();
-        let (regions, names) = (BTreeMap::new(), BTreeMap::new());
-        let mut scene = Self { world, inquiry, desired, stored, accounts, regions, names };
+        let (regions, names, denied) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut scene = Self { world, inquiry, desired, stored, accounts, regions, names, denied };
         scene.read_claimed();
         scene.read_marked();
         scene
@@ -69,6 +72,9 @@ impl<'a> Scene<'a> {
         let claimed =
             super::desired::claimed_places(self.world.object, &self.world.settings.regions);
         for place in claimed.map(|(_, places)| places).unwrap_or_default() {
+            if !self.may_read(&place) {
+                continue;
+            }
             match place {
                 Place::Region(region) => self.read_region(region),
                 Place::Name(name) => self.read_name(name),
@@ -85,7 +91,9 @@ impl<'a> Scene<'a> {
         });
         let listed: BTreeSet<String> = marks.flat_map(|marker| marker.regions.clone()).collect();
         for region in listed.iter().filter_map(|name| self.world.settings.regions.get(name).ok()) {
-            self.read_region(region);
+            if self.may_read(&Place::Region(region.clone())) {
+                self.read_region(region);
+            }
         }
         let held: Vec<MailFromDomain> = self
             .regions
@@ -94,8 +102,19 @@ impl<'a> Scene<'a> {
             .filter(|name| !self.names.contains_key(name))
             .collect();
         for name in held {
-            self.read_name(name);
+            if self.may_read(&Place::Name(name.clone())) {
+                self.read_name(name);
+            }
         }
+    }
+
+    /// Whether a place may be dealt with; if not, that is remembered.
+    fn may_read(&mut self, place: &Place) -> bool {
+        let allowed = self.world.standing.allows(place);
+        if let Err(denial) = &allowed {
+            self.denied.insert(place.clone(), denial.clone());
+        }
+        allowed.is_ok()
     }
 
     fn read_region(&mut self, region: Region) {
@@ -207,6 +226,9 @@ impl<'a> Scene<'a> {
         let Ok(name) = MailFromDomain::below(&mail_from.domain, &self.desired.domain) else {
             return Holding::Foreign(mail_from);
         };
+        if self.denied.contains_key(&Place::Name(name.clone())) {
+            return Holding::Foreign(mail_from);
+        }
         match self.names.get(&name) {
             Some(Survey::Known(surveyed)) => match &surveyed.mark {
                 Mark::Mine(marker) if marker.regions.contains(region.as_str()) => {

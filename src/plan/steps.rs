@@ -66,6 +66,9 @@ pub(super) fn steps(scene: &Scene<'_>, mut decided: Decided, memory: Memory, hel
     }
     let nothing_left = decided.regions.is_empty() && decided.names.is_empty();
     if scene.desired.deleting && nothing_left {
+        if let Some(plan) = scene.leave_denied() {
+            return Plan { memory, ..plan };
+        }
         let done = "SES is cleared; the records were treated by deletionPolicy";
         let plan = release(scene.world, done);
         return Plan { memory, ..plan };

@@ -98,6 +98,7 @@ pub struct Metrics {
     aws_requests: Family<CallLabels, Counter<u64, AtomicU64>>,
     aws_duration: Family<DurationLabels, Histogram, fn() -> Histogram>,
     drift: Family<KindLabel, Counter<u64, AtomicU64>>,
+    left_in_place: Counter<u64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -134,12 +135,26 @@ impl Metrics {
         );
         let drift = Family::default();
         registry.register("drift_corrected", "Repairs of what others changed", drift.clone());
+        let left_in_place = Counter::default();
+        registry.register(
+            "left_in_place",
+            "Objects that went without cleaning up because no policy allowed it any more",
+            left_in_place.clone(),
+        );
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The operator's version", build);
         if let Some(population) = population {
             registry.register_collector(Box::new(ByObject(population)));
         }
-        Self { registry, reconciles, reconcile_duration, aws_requests, aws_duration, drift }
+        Self {
+            registry,
+            reconciles,
+            reconcile_duration,
+            aws_requests,
+            aws_duration,
+            drift,
+            left_in_place,
+        }
     }
 
     /// A reconcile has ended.
@@ -176,6 +191,11 @@ impl Metrics {
         self.drift.get_or_create(&KindLabel { kind: drift.as_str() }).inc();
     }
 
+    /// An object went although things of it stand.
+    pub fn left_in_place(&self) {
+        self.left_in_place.inc();
+    }
+
     /// In the OpenMetrics text format.
     ///
     /// # Errors
@@ -203,6 +223,7 @@ mod tests {
         metrics.unreadable();
         metrics.aws_request("ses", "GetEmailIdentity", "us-east-1", "ok", Duration::from_secs(1));
         metrics.drift_corrected(Drift::Records);
+        metrics.left_in_place();
         let text = metrics.render().unwrap();
         let call = r#"service="ses",operation="GetEmailIdentity",region="us-east-1""#;
         let version = env!("CARGO_PKG_VERSION");
@@ -213,6 +234,7 @@ mod tests {
             format!(r#"sesmailfrom_aws_requests_total{{{call},code="ok"}} 1"#),
             format!("sesmailfrom_aws_request_duration_seconds_count{{{call}}} 1"),
             r#"sesmailfrom_drift_corrected_total{kind="records"} 1"#.to_owned(),
+            "sesmailfrom_left_in_place_total 1".to_owned(),
             format!(r#"sesmailfrom_build_info{{version="{version}"}} 1"#),
         ] {
             assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");

@@ -1,6 +1,7 @@
 //! The adapters on a simulated world or on canned answers, and who is woken.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, unreachable_pub)]
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,8 +11,10 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_simulator::{ACCESS_KEY, Config, Listen, Quotas, Serving, SimClock, Simulator};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jiff::Timestamp;
+use serde_json::json;
 use ses_mailfrom::authority::{
-    Claimant, Claims, Grant, ObjectKey, Place, ServiceCredentials, Sight, Standing,
+    Claimant, Claims, Grant, Labels, Look, ObjectKey, Place, Policy, Service, ServiceCredentials,
+    Sight, Standing,
 };
 use ses_mailfrom::aws::{Aws, Call, Error, Reply, Settings};
 use ses_mailfrom::clock::Clock;
@@ -171,18 +174,25 @@ pub fn object(name: &str, names: &[&str]) -> Actor {
     let name_place = |name: &&str| Place::Name(MailFromDomain::below(name, &domain).unwrap());
     let key = ObjectKey { namespace: "mail".into(), name: name.into() };
     let mut claims = Claims::default();
+    claims.put_namespace("mail", Labels::new());
+    let everything = json!({
+        "namespaceSelector": {}, "domains": ["*"], "ambientCredentials": "Allow",
+    });
+    let everything = serde_json::from_value(everything).unwrap();
+    claims.put_policy("default", Policy::parse(&everything).unwrap());
+    let places: BTreeSet<Place> =
+        regions.into_iter().map(Place::Region).chain(names.iter().map(name_place)).collect();
     claims.put(Claimant {
         key: key.clone(),
         uid: name.into(),
         created: Timestamp::UNIX_EPOCH,
         owner: Owner::of("test", "mail", name),
-        places: regions
-            .into_iter()
-            .map(Place::Region)
-            .chain(names.iter().map(name_place))
-            .collect(),
+        asked: places.clone(),
+        places,
         domain,
         credentials: ServiceCredentials::default(),
+        spf_includes: BTreeSet::new(),
+        manages: true,
         take_over: None,
     });
     Actor(claims.standing(&key).unwrap())
@@ -197,7 +207,7 @@ impl Actor {
     }
 
     pub fn sight(&self) -> Sight {
-        self.0.sight()
+        self.0.sight(Look::Account(Service::Ses)).unwrap()
     }
 
     pub fn grant(&self, region_name: &str) -> Grant {

@@ -75,6 +75,9 @@ pub(in super::super) async fn change_records(
     if batch.changes.is_empty() || !batch.changes.iter().all(plain) {
         return Err(Error::refused(&target, "only plain record sets can be changed"));
     }
+    if !grant.stands() {
+        return Err(Error::revoked(&target));
+    }
     let body = sdk_batch(batch).map_err(|_| Error::refused(&target, "the batch lacks a part"))?;
     let client = &access.clients.route53;
     let call =

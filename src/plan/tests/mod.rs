@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod delete;
+mod denied;
 mod keep;
 mod life;
 mod living;

@@ -181,7 +181,10 @@ fn the_marker_of_an_object_that_this_operator_knows_is_never_taken() {
         created: "2025-01-01T00:00:00Z".parse().unwrap(),
         owner: other,
         domain: crate::mail::DomainName::parse("other.example").unwrap(),
+        asked: std::collections::BTreeSet::new(),
         places: std::collections::BTreeSet::new(),
+        spf_includes: std::collections::BTreeSet::new(),
+        manages: true,
         credentials: ServiceCredentials::default(),
         take_over: None,
     });
@@ -226,11 +229,15 @@ fn an_older_object_holds_the_claim_and_is_named_in_the_same_namespace_only() {
             created: "2025-01-01T00:00:00Z".parse().unwrap(),
             owner: Owner::of("cluster", namespace, "older"),
             domain: crate::mail::DomainName::parse("example.com").unwrap(),
+            asked: std::collections::BTreeSet::new(),
             places: std::collections::BTreeSet::new(),
+            spf_includes: std::collections::BTreeSet::new(),
+            manages: true,
             credentials: ServiceCredentials::default(),
             take_over: None,
         };
         let mine = crate::plan::claimed_places(&world.object, &world.settings.regions).unwrap();
+        rival.asked = mine.1.clone();
         rival.places = mine.1;
         let rival_key = rival.key.clone();
         let touched = world.claims.put(rival);
