@@ -21,9 +21,12 @@ pub(crate) const DOMAIN: &str = "example.com";
 pub(crate) const NAME: &str = "bounce.example.com";
 pub(crate) const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
 
+/// The label of a namespace that the policy `default` is not for.
+pub(crate) const OWN_POLICIES: &str = "own-policies";
+
 /// The operator's durations, compressed so that what takes minutes takes a
 /// fraction of a second. The simulated AWS has a clock of its own.
-const DURATIONS: [(&str, &str); 15] = [
+const DURATIONS: [(&str, &str); 16] = [
     ("--verification-window", "1h"),
     ("--drain-window", "1h"),
     ("--poll-min", "100ms"),
@@ -33,6 +36,7 @@ const DURATIONS: [(&str, &str); 15] = [
     ("--restart-pause-max", "2s"),
     ("--put-hold-off", "200ms"),
     ("--stall-grace", "1s"),
+    ("--authority-grace", "1s"),
     ("--stale-after", "10m"),
     ("--drift-loop-window", "10m"),
     ("--insync-fallback", "1s"),
@@ -68,9 +72,12 @@ async fn plane() -> &'static ControlPlane {
     let plane = ControlPlane::shared().await.expect("a control plane");
     let install = || async {
         plane.apply_kustomize("deploy").await.expect("kubectl apply -k deploy");
-        let crd = "crd/sesmailfroms.mailfrom.dev";
-        let wait = ["wait", "--for=condition=Established", "--timeout=60s", crd];
-        plane.kubectl(wait).await.expect("an established CRD");
+        // Namespaces with this label are ruled by the policies of their tests alone.
+        let others = json!({"spec": {"namespaceSelector": {"matchExpressions": [
+            {"key": OWN_POLICIES, "operator": "DoesNotExist"},
+        ]}}});
+        let patch = ["patch", "smfp/default", "--type=merge", "-p", &others.to_string()];
+        plane.kubectl(patch).await.expect("a patched policy");
     };
     INSTALLED.get_or_init(install).await;
     plane
