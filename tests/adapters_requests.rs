@@ -157,11 +157,70 @@ async fn a_question_that_asks_for_later_than_what_is_on_its_way_is_sent_again() 
     let from = operator.clock.now();
     ask(&operator.aws, &b, from);
     released.notify_one();
-    assert_eq!(operator.woken().await, a.key());
-    assert_eq!(operator.woken().await, b.key());
-    let Reply::Known { sent, .. } = ask(&operator.aws, &b, from) else { panic!("unknown") };
+    let mut woken = [operator.woken().await, operator.woken().await];
+    woken.sort();
+    assert_eq!(woken, [a.key(), b.key()]);
+    assert!(matches!(ask(&operator.aws, &a, ANY), Reply::Known { .. }));
+    let reply = operator.settle(|aws| ask(aws, &b, from)).await;
+    let Reply::Known { sent, .. } = reply else { panic!("unknown") };
     assert!(sent >= from);
     assert_eq!(canned.sent().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_whose_authority_ended_while_it_waited_is_not_sent() {
+    let canned = Canned::default();
+    canned.ok(UNSET);
+    let mut operator = canned.operator(fast());
+    let (a, b) = (object("a", &[]), object("b", &[]));
+    let identity = domain("example.com");
+    let ask = |aws: &ses_mailfrom::aws::Aws, actor: &adapters_support::Actor| {
+        aws.identity(actor.sight(), &identity, &region(REGION), ANY)
+    };
+    assert_eq!(ask(&operator.aws, &a), Reply::NotYet);
+    assert_eq!(ask(&operator.aws, &b), Reply::NotYet);
+    a.lose_authority();
+    let mut woken = [operator.woken().await, operator.woken().await];
+    woken.sort();
+    assert_eq!(woken, [a.key(), b.key()], "both decide anew");
+    assert!(canned.sent().is_empty());
+    // It was no failure: who still may asks again at once.
+    let reply = operator.settle(|aws| ask(aws, &b)).await;
+    assert!(matches!(reply, Reply::Known { .. }), "{reply:?}");
+    assert_eq!(canned.sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_authority_has_ended_is_not_sent_and_its_permit_goes_back() {
+    let canned = Canned::default();
+    let operator = canned.operator(Settings { ses_rate: 1.0, route53_rate: 1.0, ..fast() });
+    let a = object("a", &["bounce.example.com"]);
+    let us = region(REGION);
+    let (put, change) = (a.grant(REGION), a.name_grant("bounce.example.com"));
+    let put_permit = operator.aws.put_permit(&put, &us).unwrap();
+    let change_permit = operator.aws.change_permit(&change, &zone_id("Z1")).unwrap();
+    let mx = set("bounce.example.com", "MX", 300, &["10 mx.example.net"]);
+    let changes = vec![Change::Create(mx)];
+    a.lose_authority();
+    let name = mail_from("bounce.example.com");
+    let default = BehaviorOnMxFailure::UseDefaultValue;
+    let refused = [
+        operator.aws.put_mail_from(put_permit, put, &us, Some(&name), default).await.unwrap_err(),
+        operator
+            .aws
+            .change_records(change_permit, change, &batch("Z1", changes))
+            .await
+            .unwrap_err(),
+    ];
+    for error in refused {
+        assert_eq!(error.kind(), ErrorKind::Revoked, "{error}");
+        assert!(error.is_outdated(), "it is decided again at once");
+    }
+    assert!(canned.sent().is_empty());
+    let b = object("b", &["bounce.example.com"]);
+    let (put, change) = (b.grant(REGION), b.name_grant("bounce.example.com"));
+    assert!(operator.aws.put_permit(&put, &us).is_some());
+    assert!(operator.aws.change_permit(&change, &zone_id("Z1")).is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -195,28 +195,36 @@ pub fn object(name: &str, names: &[&str]) -> Actor {
         manages: true,
         take_over: None,
     });
-    Actor(claims.standing(&key).unwrap())
+    Actor { standing: claims.standing(&key).unwrap(), claims: Mutex::new(claims) }
 }
 
 /// Speaks for an object.
-pub struct Actor(Standing);
+pub struct Actor {
+    standing: Standing,
+    claims: Mutex<Claims>,
+}
 
 impl Actor {
+    /// Has the policy go that what was given out until now rests on.
+    pub fn lose_authority(&self) {
+        assert!(!self.claims.lock().unwrap().remove_policy("default").is_empty());
+    }
+
     pub fn key(&self) -> ObjectKey {
-        self.0.key().clone()
+        self.standing.key().clone()
     }
 
     pub fn sight(&self) -> Sight {
-        self.0.sight(Look::Account(Service::Ses)).unwrap()
+        self.standing.sight(Look::Account(Service::Ses)).unwrap()
     }
 
     pub fn grant(&self, region_name: &str) -> Grant {
-        self.0.claim(&Place::Region(region(region_name)), None).unwrap()
+        self.standing.claim(&Place::Region(region(region_name)), None).unwrap()
     }
 
     pub fn name_grant(&self, name: &str) -> Grant {
         let name = MailFromDomain::below(name, &domain("example.com")).unwrap();
-        self.0.claim(&Place::Name(name), None).unwrap()
+        self.standing.claim(&Place::Name(name), None).unwrap()
     }
 }
 
