@@ -12,6 +12,7 @@ mod faults;
 mod held;
 mod keep;
 mod kill;
+mod leases;
 mod life;
 mod living;
 mod refusals;
