@@ -212,7 +212,7 @@ async fn the_operator_may_do_its_work_and_nothing_near_it() {
         let args = ["auth", "can-i", verb, resource, ACCOUNT, "-n", namespace];
         plane.kubectl(args).await.is_ok()
     };
-    for verb in ["get", "watch", "update"] {
+    for verb in ["get", "watch", "patch"] {
         let own = "leases.coordination.k8s.io/ses-mailfrom";
         assert!(may_here(verb, own, NAMESPACE).await, "may not {verb} its Lease");
         assert!(!may_here(verb, own, "kube-system").await, "may {verb} leases elsewhere");
@@ -220,7 +220,7 @@ async fn the_operator_may_do_its_work_and_nothing_near_it() {
         assert!(!may_here(verb, other, NAMESPACE).await, "may {verb} others' leases");
     }
     assert!(may_here("create", "leases.coordination.k8s.io", NAMESPACE).await);
-    for verb in ["create", "list", "delete"] {
+    for verb in ["create", "list", "update", "delete"] {
         let leases = "leases.coordination.k8s.io";
         assert!(!may_here(verb, leases, "kube-system").await, "may {verb} leases elsewhere");
         assert!(verb == "create" || !may_here(verb, leases, NAMESPACE).await, "may {verb} leases");

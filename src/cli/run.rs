@@ -83,16 +83,17 @@ async fn operate(flags: RunFlags, settings: Settings, dns: dns::Settings) -> End
         settings,
     };
     let work = controller::run(options, &kubernetes, listener, outside, stop);
-    tokio::select! {
-        ended = work => ended?,
+    let ended = tokio::select! {
+        ended = work => ended,
         // Whatever is under way is dropped with the work.
         Some(loss) = OptionFuture::from(candidate.as_mut().map(Candidate::run)) => {
             return Err(format!("lost the lease, so another may act: {loss}").into());
         }
-    }
+    };
     if let Some(candidate) = candidate {
         candidate.resign().await;
     }
+    ended?;
     info!("Stopped");
     Ok(())
 }
@@ -110,8 +111,8 @@ fn candidate(flags: &RunFlags, kubernetes: &Config) -> kube::Result<Option<Candi
 
 /// Names this process to people.
 fn pod_name() -> String {
-    let names = ["POD_NAME", "HOSTNAME"].into_iter().filter_map(|name| env::var(name).ok());
-    names.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| "ses-mailfrom".into())
+    let mut names = ["POD_NAME", "HOSTNAME"].into_iter().filter_map(|name| env::var(name).ok());
+    names.find(|name| !name.is_empty()).unwrap_or_else(|| "ses-mailfrom".into())
 }
 
 fn count(metrics: &Metrics, call: &Call) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Api, PostParams, WatchEvent, WatchParams};
+use kube::api::{Api, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::{Client, Config};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
@@ -16,6 +16,7 @@ use super::election::{Election, Loss, Step, Timing};
 use super::leadership::Leadership;
 use super::moment::{Moment, Uptime};
 use super::record::Record;
+use crate::api::FIELD_MANAGER;
 
 /// How often giving the Lease up is tried: a renewal that was cut short may
 /// have been made, and then the first try conflicts.
@@ -49,7 +50,10 @@ pub struct Candidate {
     waits_for: Option<String>,
 }
 
-type Watch = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<Lease>>> + Send>>;
+struct Watch {
+    began: Moment,
+    events: Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<Lease>>> + Send>>,
+}
 
 /// What became of a request.
 enum Failure {
@@ -169,14 +173,18 @@ impl Candidate {
         version: Option<String>,
         record: &Record,
     ) -> Result<(String, Record), Failure> {
-        let (name, params) = (&self.place.name, PostParams::default());
+        let name = &self.place.name;
         let replaces = version.is_some();
         let lease = record.write(name, version, Timestamp::now());
         let limit = self.limit(self.uptime.now());
         let request = async {
+            let field_manager = Some(FIELD_MANAGER.to_owned());
             if replaces {
-                self.leases.replace(name, &params, &lease).await
+                // Labels and annotations that others have set are left.
+                let params = PatchParams { field_manager, ..PatchParams::default() };
+                self.leases.patch(name, &params, &Patch::Merge(&lease)).await
             } else {
+                let params = PostParams { field_manager, ..PostParams::default() };
                 self.leases.create(&params, &lease).await
             }
         };
@@ -211,7 +219,7 @@ impl Candidate {
                 None => return,
             },
         };
-        let Ok(event) = timeout(limit, watch.next()).await else {
+        let Ok(event) = timeout(limit, watch.events.next()).await else {
             self.watch = Some(watch);
             return;
         };
@@ -223,37 +231,43 @@ impl Candidate {
             Some(Ok(WatchEvent::Deleted(_))) => self.election.saw(now, None),
             Some(Ok(WatchEvent::Bookmark(_))) => {}
             // Its time was over.
-            None => return self.election.lost_sight(),
-            Some(Ok(WatchEvent::Error(status))) => return self.lost_sight(now, status.message),
-            Some(Err(error)) => return self.lost_sight(now, explained(error)),
+            None => return self.election.lost_sight(watch.began),
+            Some(Ok(WatchEvent::Error(status))) => {
+                return self.watch_failed(watch.began, status.message);
+            }
+            Some(Err(error)) => return self.watch_failed(watch.began, explained(error)),
         }
         self.watch = Some(watch);
     }
 
     async fn begin_to_watch(&mut self, version: &str) -> Option<Watch> {
-        let sent = self.uptime.now();
+        let began = self.uptime.now();
         let params = WatchParams::default().fields(&format!("metadata.name={}", self.place.name));
         let watch = timeout(self.timing.retry_period, self.watched.watch(&params, version)).await;
         match watch {
-            Ok(Ok(watch)) => Some(Box::pin(watch)),
+            Ok(Ok(events)) => Some(Watch { began, events: Box::pin(events) }),
             Ok(Err(error)) => {
-                self.lost_sight(sent, explained(error));
+                self.watch_failed(began, explained(error));
                 None
             }
             Err(_) => {
-                self.lost_sight(sent, "no answer to the watch".into());
+                self.watch_failed(began, "no answer to the watch".into());
                 None
             }
         }
     }
 
-    fn lost_sight(&mut self, at: Moment, error: String) {
-        self.election.lost_sight();
-        self.failed(at, error);
+    fn watch_failed(&mut self, began: Moment, error: String) {
+        self.election.lost_sight(began);
+        self.say(error);
     }
 
     fn failed(&mut self, sent: Moment, error: String) {
         self.election.failed(sent);
+        self.say(error);
+    }
+
+    fn say(&mut self, error: String) {
         // The same again is no news.
         if self.trouble.as_ref() != Some(&error) {
             warn!(lease = %self.place, error, "Could not reach the lease");

@@ -154,9 +154,10 @@ impl Election {
         }
     }
 
-    /// The watch has ended: what was seen may be outdated.
-    pub fn lost_sight(&mut self) {
+    /// The watch that began at `since` has ended: what was seen may be outdated.
+    pub fn lost_sight(&mut self, since: Moment) {
         self.current = false;
+        self.failed(since);
     }
 
     /// A write sent at `sent` was acknowledged by `now`, and the Lease is this.

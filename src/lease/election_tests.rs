@@ -157,6 +157,17 @@ fn failures_of_a_candidate_are_paced() {
 }
 
 #[test]
+fn a_watch_that_ended_is_followed_by_a_look_but_not_by_a_storm() {
+    let mut election = that_sees(record("other", 15));
+    election.lost_sight(at(50));
+    assert_eq!(election.next(at(101)), Step::Look, "it lasted");
+    election.saw(at(101), Some(("7".into(), record("other", 15))));
+    election.lost_sight(at(101));
+    assert_eq!(election.next(at(101)), Step::Wait { until: at(103), watch: None });
+    assert_eq!(election.next(at(103)), Step::Look);
+}
+
+#[test]
 fn only_who_holds_the_lease_gives_it_up() {
     assert_eq!(that_sees(record("other", 15)).resignation(), None);
     assert_eq!(candidate().resignation(), None);

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use aws_simulator::{ACCOUNT, GatePoint, Matching, RecordType};
-use harness::{ApiProxy, Operator};
+use harness::{ApiProxy, Operator, http_get, wait_until};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 use tokio::time::timeout;
@@ -213,6 +215,49 @@ async fn who_finds_another_in_its_place_ends() {
     let other = Patch::Merge(json!({"spec": {"holderIdentity": "somebody"}}));
     stage.leases().patch("ses-mailfrom", &PatchParams::default(), &other).await.expect("a Lease");
     ended_without_its_lease(&operator, "somebody holds it now").await;
+}
+
+#[tokio::test]
+async fn what_others_have_set_on_the_lease_is_left() {
+    let stage = short("labelled").await;
+    let operator = start(&stage, FIRST, None).await;
+    says(&operator, "\"Leading\"").await;
+    let label = Patch::Merge(json!({"metadata": {"labels": {"team": "mail"}}}));
+    let labelled = stage.leases().patch("ses-mailfrom", &PatchParams::default(), &label).await;
+    let before = renewed(&labelled.expect("a Lease"));
+    let renewal = wait_until("a renewal", LIMIT, async || {
+        let lease = stage.leases().get("ses-mailfrom").await.map_err(|error| error.to_string())?;
+        if renewed(&lease) > before { Ok(lease) } else { Err(format!("{lease:?}")) }
+    });
+    let lease = renewal.await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(lease.metadata.labels, Some([("team".into(), "mail".into())].into()));
+    operator.process().check_running().expect("one that goes on");
+}
+
+fn renewed(lease: &Lease) -> Option<MicroTime> {
+    lease.spec.as_ref()?.renew_time.clone()
+}
+
+#[tokio::test]
+async fn who_may_not_read_the_lease_says_so_and_does_nothing() {
+    let stage = stage("barred").await.flag("--retry-period", "500ms");
+    // No role was given there.
+    let launch = stage.launch.clone().env("POD_NAMESPACE", "default");
+    let operator = launch.start(stage.plane).await.expect("an operator");
+    apply(&stage).await;
+    let barred = wait_until("/readyz that says why", LIMIT, async || {
+        match http_get(operator.address(), "/readyz").await {
+            Ok((503, body)) if body.contains("the Lease default/ses-mailfrom") => Ok(body),
+            Ok((status, body)) => Err(format!("{status} {body}")),
+            Err(error) => Err(error.to_string()),
+        }
+    });
+    let said = barred.await.unwrap_or_else(|error| panic!("{error}"));
+    assert!(said.contains("cannot get resource"), "{said}");
+    let calls = stage.aws.with(|world| world.calls().len());
+    assert_eq!(calls, 0, "a call by one that does not lead");
+    let object = stage.api().get(OBJECT).await.expect("the object");
+    assert_eq!(object.metadata.finalizers, None, "{object:?}");
 }
 
 #[tokio::test]
