@@ -44,3 +44,38 @@ impl<O: Objects> Objects for Led<O> {
         self.objects()?.post_event(about, notice).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::controller::scripted::InMemory;
+    use crate::controller::testing::object;
+    use crate::lease::Uptime;
+
+    /// Each of the four writes.
+    async fn write_all(objects: &impl Objects) -> [Result<(), ObjectError>; 4] {
+        let object = object("a", 7);
+        let notice = Notice { warning: false, reason: "Succeeded", note: String::new() };
+        [
+            objects.add_finalizer(&object).await.map(drop),
+            objects.remove_finalizer(&object).await.map(drop),
+            objects.apply_status(&object, &SesMailFromStatus::default()).await.map(drop),
+            objects.post_event(&Subject::of(&object), &notice).await,
+        ]
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_by_who_does_not_lead() {
+        let kubernetes = InMemory::default();
+        let not_leading = Leadership::elected(Uptime::system());
+        let refused = write_all(&Led::new(kubernetes.clone(), not_leading)).await;
+        let not_leading = |write: &_| matches!(write, Err(ObjectError::NotLeading));
+        assert!(refused.iter().all(not_leading), "{refused:?}");
+        assert!(kubernetes.log.lock().unwrap().is_empty());
+        let written =
+            write_all(&Led::new(kubernetes.clone(), Leadership::without_election())).await;
+        assert!(written.iter().all(Result::is_ok), "{written:?}");
+        assert_eq!(kubernetes.log.lock().unwrap().len(), written.len());
+    }
+}

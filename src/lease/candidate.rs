@@ -75,7 +75,7 @@ impl Candidate {
             leases: Api::namespaced(client(config, Some(timing.retry_period))?, &place.namespace),
             watched: Api::namespaced(client(config, None)?, &place.namespace),
             election: Election::new(identity.clone(), timing),
-            leadership: Leadership::new(uptime.clone()),
+            leadership: Leadership::elected(uptime.clone()),
             place,
             identity,
             timing,

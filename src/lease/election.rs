@@ -165,8 +165,8 @@ impl Election {
         self.current = true;
         self.seen = Some(Sight::Record { version, record });
         let until = sent + self.timing.renew_deadline;
-        // An answer that took so long makes no leader of who was none.
-        if self.leads_until.is_some() || now < until {
+        // An answer that took so long makes no leader of who is none, or none any more.
+        if now < until && self.leads_until.is_none_or(|until| now < until) {
             self.leads_until = Some(until);
             self.not_before = sent + self.timing.retry_period;
         }

@@ -103,7 +103,10 @@ fn who_leads_renews_and_ends_when_that_fails() {
     assert_eq!(election.next(at(113)), Step::Wait { until: at(114), watch: None });
     let lost = Step::End(Loss::NotRenewed(TIMING.renew_deadline));
     assert_eq!(election.next(at(114)), lost);
-    // An answer that was held up, as for a process that was stopped, helps nobody.
+    // An answer that comes too late revives nobody,
+    election.wrote(at(113), at(114), "10".into(), record("me", 15));
+    assert_eq!(election.next(at(114)), lost);
+    // nor does one that was held up, as for a process that was stopped, helps nobody.
     election.wrote(at(104), at(200), "10".into(), record("me", 15));
     assert_eq!(election.next(at(200)), lost);
 }

@@ -25,13 +25,14 @@ struct Shared {
 impl Leadership {
     /// For a process that needs no election.
     pub fn without_election() -> Self {
-        let leadership = Self::new(Uptime::system());
+        let leadership = Self::elected(Uptime::system());
         leadership.0.until.store(u64::MAX, Ordering::Relaxed);
         leadership.0.elected.send_replace(true);
         leadership
     }
 
-    pub(super) fn new(uptime: Uptime) -> Self {
+    /// For a process that has to be elected first.
+    pub(crate) fn elected(uptime: Uptime) -> Self {
         Self(Arc::new(Shared {
             uptime,
             until: AtomicU64::new(0),
@@ -107,7 +108,7 @@ mod tests {
         let clock = Arc::clone(&now);
         let moment = |seconds| Moment::at(Duration::from_secs(seconds));
         let uptime = Uptime::from_fn(move || moment(clock.load(Ordering::Relaxed)));
-        let leadership = Leadership::new(uptime);
+        let leadership = Leadership::elected(uptime);
         assert!(!leadership.leads());
         assert!(leadership.gained().now_or_never().is_none());
         leadership.extend(moment(110));

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 #![allow(clippy::cast_sign_loss)]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -97,6 +98,8 @@ struct World<'h> {
     born: usize,
     /// Who led when, last; those who left of themselves are not in it.
     led: Vec<(String, u64)>,
+    /// Who led and did so no more.
+    fallen: BTreeSet<String>,
     /// When somebody began to lead.
     reigns: Vec<(u64, String)>,
 }
@@ -111,6 +114,7 @@ impl<'h> World<'h> {
             requests: 0,
             born: 0,
             led: Vec::new(),
+            fallen: BTreeSet::new(),
             reigns: Vec::new(),
         };
         for (rate, lag) in &history.processes {
@@ -168,7 +172,10 @@ impl<'h> World<'h> {
         let leaders: Vec<_> =
             self.processes.iter().filter(leads).map(|process| process.name.clone()).collect();
         prop_assert!(leaders.len() <= 1, "{leaders:?} lead at {now}");
+        let gone = self.led.iter().map(|(name, _)| name).filter(|name| !leaders.contains(name));
+        self.fallen.extend(gone.cloned());
         let Some(leader) = leaders.into_iter().next() else { return Ok(()) };
+        prop_assert!(!self.fallen.contains(&leader), "{leader} leads again at {now}");
         for (other, last) in self.led.iter().filter(|(name, _)| *name != leader) {
             prop_assert!(now - last > slack, "{leader} leads at {now}, {other} did at {last}");
         }

@@ -8,6 +8,7 @@ use aws_simulator::{
     SimClock, Simulator, ZoneSpec,
 };
 use harness::{ControlPlane, Deployment, Launch, Operator, wait_until};
+use k8s_openapi::api::authorization::v1::LocalSubjectAccessReview;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Api;
@@ -80,7 +81,12 @@ async fn plane() -> &'static ControlPlane {
 
 /// Gives the operator, in the namespace of a test, what it may do in its own:
 /// the operators of each test have a Lease of their own.
-async fn may_elect_leaders_in(client: &kube::Client, objects: &[Value], namespace: &str) {
+async fn may_elect_leaders_in(
+    client: &kube::Client,
+    objects: &[Value],
+    namespace: &str,
+    user: &str,
+) {
     let of_kind = |kind: &str| {
         let found = objects.iter().filter(|object| object["kind"] == kind);
         let moved = found.map(|object| {
@@ -100,6 +106,23 @@ async fn may_elect_leaders_in(client: &kube::Client, objects: &[Value], namespac
         let bindings = Api::namespaced(client.clone(), namespace);
         bindings.create(&PostParams::default(), &binding).await.expect("a binding of its own");
     }
+    // The authorizer learns of them by a watch of its own.
+    let reviews: Api<LocalSubjectAccessReview> = Api::namespaced(client.clone(), namespace);
+    let review = json!({"metadata": {"namespace": namespace}, "spec": {"user": user, "resourceAttributes": {
+        "namespace": namespace, "verb": "patch", "group": "coordination.k8s.io",
+        "resource": "leases", "name": "ses-mailfrom",
+    }}});
+    let review: LocalSubjectAccessReview = serde_json::from_value(review).expect("a review");
+    let allowed = wait_until("the role counts", LIMIT, async || {
+        let answer = reviews.create(&PostParams::default(), &review).await;
+        let answer = answer.map_err(|error| error.to_string())?.status;
+        if answer.as_ref().is_some_and(|status| status.allowed) {
+            Ok(())
+        } else {
+            Err(format!("{answer:?}"))
+        }
+    });
+    allowed.await.unwrap_or_else(|error| panic!("{error}"));
 }
 
 impl Stage {
@@ -129,7 +152,7 @@ impl Stage {
         let objects = plane.kustomize("deploy").await.expect("kubectl kustomize deploy");
         let deployment = Deployment::find(&objects).expect("the Deployment");
         let client = plane.client().await.expect("a client");
-        may_elect_leaders_in(&client, &objects, &namespace).await;
+        may_elect_leaders_in(&client, &objects, &namespace, &deployment.user()).await;
         let launch = Launch::new(deployment, env!("CARGO_BIN_EXE_ses-mailfrom"))
             .env("POD_NAMESPACE", &namespace)
             .aws(&serving.endpoint())
