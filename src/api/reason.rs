@@ -56,9 +56,9 @@ reasons! {
     /// Another SesMailFrom holds the same identity and region, or the same MAIL FROM domain.
     DomainConflict: Stalled, "delete one of the two objects, or let them name different regions and subdomains";
     /// SES holds a MAIL FROM domain for the identity that this object did not set.
-    MailFromConflict: Stalled, "clear the MAIL FROM domain of the identity in that region, or delete this object";
+    MailFromConflict: Stalled, "clear the MAIL FROM domain of the identity in that region, let adoptionPolicy take it, or delete this object";
     /// Records that this object did not make stand at the MAIL FROM domain.
-    RecordConflict: Stalled, "remove the records that the message names, or choose another subdomain";
+    RecordConflict: Stalled, "remove the records that the message names, let adoptionPolicy take them where the message says so, or choose another subdomain";
     /// The name is taken by records that a MAIL FROM domain cannot stand beside.
     NameOccupied: Stalled, "choose another subdomain";
     /// The hosted zone belongs to another AWS service and cannot be edited.

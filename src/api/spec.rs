@@ -128,12 +128,25 @@ pub struct SesMailFromSpec {
     #[serde(default)]
     #[schemars(extend("default" = json!({})))]
     pub dns: DnsSpec,
-    /// What is undone when this object is deleted. `RetainDNS`: the setting in
-    /// SES is cleared and the records stay, so that late bounces still arrive;
-    /// an object created anew under this name is refused until those records
-    /// are deleted. `Delete`: the setting is cleared and the records go.
-    /// `Retain`: nothing is touched, and an object created anew under the same
-    /// namespace and name takes everything up again.
+    /// What to do with what stands already and this object did not make: a
+    /// MAIL FROM domain that SES holds, and records at the MAIL FROM domain.
+    /// `IfIdentical`: what is as the spec wants it is adopted as it stands: the
+    /// same MAIL FROM domain in SES, an MX with the same host at any preference
+    /// and TTL, and one SPF record, into which SES is merged where it is
+    /// missing; anything else is reported and left alone. `Never`: all of it is
+    /// reported and left alone. `Always`: as `IfIdentical`, and another MX or
+    /// MAIL FROM domain is replaced, and counts as made by this object. What is
+    /// adopted is kept up and never deleted.
+    ///
+    /// Default: IfIdentical. Example: `Never`.
+    #[serde(default)]
+    pub adoption_policy: AdoptionPolicy,
+    /// What is undone, of what this object made, when it is deleted; what it
+    /// adopted stays. `RetainDNS`: the setting in SES is cleared and the records
+    /// stay, so that late bounces still arrive; an object created anew adopts
+    /// them, unless its adoptionPolicy is Never. `Delete`: the setting is cleared
+    /// and the records go. `Retain`: nothing is touched, and an object created
+    /// anew under the same namespace and name takes everything up again.
     ///
     /// Default: RetainDNS. Example: `Retain`.
     #[serde(default)]
@@ -167,6 +180,18 @@ pub enum Rollout {
     WhenVerified,
     /// With the first put: mail is refused until SES has seen the MX.
     Immediate,
+}
+
+/// What to do with what somebody else made.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum AdoptionPolicy {
+    /// Taken as it stands where it is as the spec wants it.
+    #[default]
+    IfIdentical,
+    /// Reported and left alone.
+    Never,
+    /// As `IfIdentical`, and replaced where it is not.
+    Always,
 }
 
 /// Who publishes the records.

@@ -37,7 +37,7 @@ mod tests {
 
     use super::*;
     use crate::controller::testing::object;
-    use crate::mail::Origin;
+    use crate::mail::{Origin, SpfOrigin};
 
     fn places(object: &SesMailFrom) -> Vec<String> {
         let claimant = claimant(object, "owner", &Regions::default()).unwrap();
@@ -77,8 +77,8 @@ mod tests {
         let marker = Marker {
             owner: owner.clone(),
             mx: Origin::Created,
-            spf: Origin::Created,
-            regions: ["us-east-1".to_owned()].into(),
+            spf: SpfOrigin::created(),
+            regions: [("us-east-1".to_owned(), Origin::Created)].into(),
         };
         object.metadata.annotations = Some([(TAKE_OVER.to_owned(), marker.to_string())].into());
         let claimant = claimant(&object, "owner", &Regions::default()).unwrap();

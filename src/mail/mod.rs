@@ -11,9 +11,10 @@ mod record;
 mod region;
 mod spf;
 mod txt;
+mod txt_edit;
 
 pub use identity::{BehaviorOnMxFailure, Identity, MailFrom, MailFromStatus};
-pub use marker::{Marker, MarkerError, Origin, Owner};
+pub use marker::{Marker, MarkerError, Origin, Owner, SpfOrigin};
 pub use mx::{MX_PREFERENCE, Mx};
 pub use name::{DomainName, MailFromDomain, NameError};
 pub use record::{
@@ -23,3 +24,4 @@ pub use record::{
 pub use region::{Partition, Region, RegionError, Regions};
 pub use spf::{AMAZON_SES, Spf, SpfFault};
 pub use txt::{TxtError, decode as decode_txt, encode as encode_txt};
+pub use txt_edit::{VALUE_MAX, edit as edit_txt};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::api::{DeletionPolicy, Rollout, SesMailFrom, WildcardPolicy};
+use crate::api::{AdoptionPolicy, DeletionPolicy, Rollout, SesMailFrom, WildcardPolicy};
 use crate::authority::Place;
 use crate::mail::{
     BehaviorOnMxFailure, DomainName, HostedZoneId, MailFromDomain, NameError, Region, Regions,
@@ -32,6 +32,8 @@ pub(super) struct Desired {
     pub override_wildcard: bool,
     /// The zone that the spec names.
     pub zone: Option<HostedZoneId>,
+    /// What to do with what somebody else made.
+    pub adoption: AdoptionPolicy,
     /// What goes when the object goes.
     pub deletion: DeletionPolicy,
     /// Whether the object is being deleted.
@@ -58,6 +60,7 @@ impl Desired {
             ttl: u32::try_from(spec.dns.ttl_seconds).unwrap_or(300),
             override_wildcard: spec.dns.wildcard_policy == WildcardPolicy::Override,
             zone: spec.dns.hosted_zone_id.as_deref().and_then(HostedZoneId::parse),
+            adoption: spec.adoption_policy,
             deletion: spec.deletion_policy,
             deleting,
             unusable: BTreeMap::new(),

@@ -5,6 +5,7 @@
 //! MAIL FROM domain), `regions` (one region), `leaving` (what goes),
 //! `conditions` and `report` (what a person sees).
 
+mod adoption;
 mod beginning;
 mod conditions;
 mod desired;
@@ -24,6 +25,7 @@ mod regions;
 mod remember;
 mod report;
 mod scene;
+mod spf;
 mod steps;
 mod survey;
 mod window;

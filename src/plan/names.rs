@@ -1,21 +1,23 @@
 //! One MAIL FROM domain: what is published there, and whether the world sees it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::adoption::adopted;
 use super::dns::{DnsVerdict, Visible};
 use super::finding::Finding;
 use super::recorded::change_type;
 use super::records::{self, Conflict, Difference, Wanted};
 use super::scene::{Holding, Scene};
-use super::survey::{Mark, Survey, Surveyed};
+use super::spf::{SpfRecord, spf_record};
+use super::survey::{Mark, Survey, Surveyed, txt_texts};
 use super::world::Fault;
 use crate::api::{Progress, Reason, RecordState, RecordStatus, TAKE_OVER};
 use crate::authority::{Grant, Place};
 use crate::mail::{
     BehaviorOnMxFailure, ChangeBatch, MailFromDomain, MailFromStatus, Marker, Origin, RecordType,
-    Region, SpfFault, Zone,
+    Region, SpfFault, SpfOrigin, Zone,
 };
 
 /// What was decided for one MAIL FROM domain.
@@ -31,8 +33,9 @@ pub(super) struct NamePlan {
     pub lowering: bool,
     /// Whose endpoint the MX names.
     pub mx_region: Option<Region>,
-    /// The regions that our marker lists, as Route 53 holds it.
-    pub listed: BTreeSet<String>,
+    /// The regions that our marker lists, as Route 53 holds it, with what it
+    /// says of each.
+    pub listed: BTreeMap<String, Origin>,
     /// What DNS shows where SES does not see the MX.
     pub dns: DnsVerdict,
     /// What the text of the SPF record rules out.
@@ -64,6 +67,8 @@ pub(super) struct NameChange {
     pub repaired: Vec<RecordType>,
     /// The types whose values differ, and so have to be seen in DNS again.
     pub moved: Vec<RecordType>,
+    /// What this adopts, for a notice.
+    pub adopted: Vec<String>,
 }
 
 impl NamePlan {
@@ -75,7 +80,7 @@ impl NamePlan {
             stance: Stance::Open,
             lowering: false,
             mx_region: None,
-            listed: BTreeSet::new(),
+            listed: BTreeMap::new(),
             dns: DnsVerdict::Unknown,
             spf: None,
             zone: None,
@@ -198,21 +203,30 @@ impl<'a> Scene<'a> {
         let stored = self.stored_records(name);
         let admissible: Vec<&Region> =
             group.iter().filter(|region| self.is_admissible(region, name)).collect();
-        let begun = match marker {
-            Some(_) => Ok(()),
-            None => self.may_begin(name, surveyed, &admissible, group),
-        };
-        if let Err(plan) = begun {
-            return *plan;
-        }
+        let regions = &self.world.settings.regions;
         let mx_region = self.mx_region(name, group, surveyed);
+        let host = regions.feedback_host(&mx_region);
+        let (values, texts) = txt_of(surveyed);
+        let spf = spf_record(name, values, &texts, marker.map(|marker| &marker.spf));
+        if marker.is_none() {
+            let begun = self.may_begin(name, surveyed, (&host, spf.as_ref().err()), &admissible);
+            if let Err(plan) = begun {
+                return *plan;
+            }
+        }
         let wanted = Wanted {
             name: name.clone(),
-            host: self.world.settings.regions.feedback_host(&mx_region),
             ttl: self.desired.ttl,
-            marker: self.wanted_marker(name, surveyed, marker, &admissible),
+            marker: Marker {
+                owner: self.world.standing.owner().clone(),
+                mx: self.mx_origin(surveyed, marker, &host),
+                spf: spf_origin(&spf, marker),
+                regions: self.wanted_regions(name, marker, &admissible),
+            },
+            host,
+            spf,
+            swaps: self.swaps(),
         };
-        let regions = &self.world.settings.regions;
         let (mut difference, conflicts) = records::difference(surveyed, &wanted, regions);
         let lowering = self.lowers_first(name, group, surveyed, &difference);
         if lowering {
@@ -249,32 +263,37 @@ impl<'a> Scene<'a> {
         current.unwrap_or(&group[0]).clone()
     }
 
-    fn wanted_marker(
+    /// The regions that the marker is to list, each with what it is to say of it.
+    fn wanted_regions(
         &self,
         name: &MailFromDomain,
-        surveyed: &Surveyed<'_>,
         marker: Option<&Marker>,
         admissible: &[&Region],
-    ) -> Marker {
-        let mut listed: BTreeSet<String> = admissible.iter().map(ToString::to_string).collect();
+    ) -> BTreeMap<String, Origin> {
         let known = &self.world.settings.regions;
-        let kept = |text: &&String| match known.get(text) {
-            Ok(region) => {
-                let holding = self.holding(&region);
-                self.desired.regions.get(&region) == Some(name)
-                    || matches!(holding, Holding::Unknown)
-                    || matches!(holding, Holding::Ours(held, _) if held == *name)
-            }
+        let kept = |(text, origin): &(&String, &Origin)| match known.get(text) {
+            Ok(region) => match self.holding(&region) {
+                _ if self.desired.regions.get(&region) == Some(name) => true,
+                Holding::Unknown => true,
+                // What was adopted is let go without being cleared first.
+                Holding::Ours(held, _) => held == *name && **origin == Origin::Created,
+                _ => false,
+            },
             Err(_) => true,
         };
-        listed.extend(marker.iter().flat_map(|m| m.regions.iter().filter(kept).cloned()));
-        let origin = |stands: bool| if stands { Origin::Adopted } else { Origin::Created };
-        Marker {
-            owner: self.world.standing.owner().clone(),
-            mx: marker.map_or_else(|| origin(surveyed.mx().is_some()), |m| m.mx),
-            spf: marker.map_or_else(|| origin(!surveyed.spf_texts().is_empty()), |m| m.spf),
-            regions: listed,
+        let before = || marker.iter().flat_map(|marker| &marker.regions);
+        let mut regions: BTreeMap<String, Origin> =
+            before().filter(kept).map(|(region, origin)| (region.clone(), *origin)).collect();
+        for region in admissible {
+            let listed = regions.get(region.as_str()).copied();
+            let origin = match self.holding(region) {
+                Holding::Foreign(_) => self.taking(region, name),
+                Holding::Ours(held, _) if held == *name => listed.or(Some(Origin::Adopted)),
+                _ => listed,
+            };
+            regions.insert(region.to_string(), origin.unwrap_or(Origin::Created));
         }
+        regions
     }
 
     /// Whether the MX is to be swapped while a region that shares it refuses
@@ -294,6 +313,11 @@ impl<'a> Scene<'a> {
                     MailFromStatus::TemporaryFailure | MailFromStatus::Failed
                 );
                 held == *name && sends && mail_from.behavior == BehaviorOnMxFailure::RejectMessage
+            }
+            // About to be adopted, and lowered then.
+            Holding::Foreign(mail_from) => {
+                self.taking(region, name) == Some(Origin::Adopted)
+                    && mail_from.behavior == BehaviorOnMxFailure::RejectMessage
             }
             Holding::Unknown => self.region_status(region).is_some_and(|status| {
                 status.behavior_on_mx_failure == Some(BehaviorOnMxFailure::RejectMessage)
@@ -327,7 +351,7 @@ impl<'a> Scene<'a> {
         let conflict = conflicts.first();
         if !difference.changes.is_empty() {
             let missing = repaired.iter().any(|rtype| difference.moved.contains(rtype));
-            let change = self.name_change(surveyed, difference, repaired, grant);
+            let change = self.name_change(surveyed, wanted, difference, repaired, grant);
             let change = self.gated_change(change, name);
             let (finding, change) = match (change, conflict) {
                 (Err(fault), _) => (fault, None),
@@ -406,6 +430,7 @@ impl<'a> Scene<'a> {
     fn name_change(
         &self,
         surveyed: &Surveyed<'_>,
+        wanted: &Wanted,
         difference: Difference,
         repaired: Vec<RecordType>,
         grant: Grant,
@@ -415,7 +440,8 @@ impl<'a> Scene<'a> {
             changes: difference.changes,
             comment: self.comment(),
         };
-        NameChange { grant, batch, repaired, moved: difference.moved }
+        let adopted = adopted(surveyed.mark.marker(), &wanted.marker);
+        NameChange { grant, batch, repaired, moved: difference.moved, adopted }
     }
 
     /// Shown in Route 53's own log of changes.
@@ -437,6 +463,17 @@ impl Difference {
         self.moved.retain(|rtype| *rtype != RecordType::Mx);
         self.changes.retain(|change| *change_type(change) != RecordType::Mx);
     }
+}
+
+fn txt_of<'s>(surveyed: &'s Surveyed<'_>) -> (&'s [String], Vec<String>) {
+    let txt = surveyed.txt();
+    (txt.map_or(&[], |set| set.values.as_slice()), txt.map(txt_texts).unwrap_or_default())
+}
+
+/// Where there can be no SPF record, what the marker says of it stands.
+fn spf_origin(spf: &Result<SpfRecord, String>, marker: Option<&Marker>) -> SpfOrigin {
+    let marked = || marker.map_or_else(SpfOrigin::adopted, |marker| marker.spf.clone());
+    spf.as_ref().map_or_else(|_| marked(), |spf| spf.origin.clone())
 }
 
 fn as_conflict(mut records: Vec<RecordStatus>) -> Vec<RecordStatus> {

@@ -75,25 +75,16 @@ impl Scene<'_> {
         let step = match &holding {
             Holding::Unknown => return self.unread_region(region, None),
             Holding::Missing => return rest(self.missing(region)),
-            Holding::Foreign(held) => Step::Rest(self.foreign(region, held)),
+            Holding::Foreign(held) => match self.taking(region, target) {
+                Some(origin) => self.take(region, target, name, held, origin),
+                None => Step::Rest(self.foreign(region, target, held)),
+            },
             Holding::Empty => self.begin(region, target, name, stored),
             Holding::Ours(held, _) if held != target => self.move_to(region, held, target, name),
             Holding::Ours(_, mail_from) => self.keep(region, target, name, mail_from, stored),
         };
-        self.carry_out(region, self.taken_up(status, &holding), step, grant)
-    }
-
-    /// The status of a region whose setting was found under our marker: a status
-    /// that was lost, or an object created anew, names the place again.
-    fn taken_up(&self, mut status: RegionStatus, holding: &Holding) -> RegionStatus {
-        if let (Holding::Ours(held, _), None) = (holding, &status.mail_from_domain) {
-            status.mail_from_domain = Some(held.to_string());
-            status.origin = Some(Origin::Created);
-            if let Reading::Known { value, .. } = &self.account {
-                status.account = Some((*value).clone());
-            }
-        }
-        status
+        let origin = name.listed.get(region.as_str()).copied();
+        self.carry_out(region, status, step, (grant, origin))
     }
 
     /// Whether what is to be done in a region hangs on how the name stands. While
@@ -102,6 +93,7 @@ impl Scene<'_> {
     fn rests_on_name(&self, holding: &Holding, target: &MailFromDomain) -> bool {
         match holding {
             Holding::Empty => true,
+            Holding::Foreign(_) => true,
             Holding::Ours(held, mail_from) => {
                 let raises = !self.desired.immediate
                     && mail_from.status == MailFromStatus::Success
@@ -136,15 +128,6 @@ impl Scene<'_> {
     fn missing(&self, region: &Region) -> Finding {
         let text = format!("SES has no identity {} in {region}", self.desired.domain);
         Finding::new(Reason::IdentityNotFound, text)
-    }
-
-    fn foreign(&self, region: &Region, held: &MailFrom) -> Finding {
-        let text = format!(
-            "SES holds the MAIL FROM domain {} for {} in {region}, which this object did not set",
-            super::records::bounded(&held.domain),
-            self.desired.domain
-        );
-        Finding::new(Reason::MailFromConflict, text)
     }
 
     /// The behaviour that goes with a put at a name that SES has not verified.
@@ -201,6 +184,54 @@ impl Scene<'_> {
         }
         let why = format!("moving SES in {region} from {held} to {target}");
         Step::Put(Intent::put(Some(target), self.careful(), why))
+    }
+
+    /// SES holds what somebody else set, and adoptionPolicy takes it: adopted by
+    /// the marker alone, or replaced once the marker says that we do so.
+    fn take(
+        &self,
+        region: &Region,
+        target: &MailFromDomain,
+        name: &NamePlan,
+        held: &MailFrom,
+        origin: Origin,
+    ) -> Step {
+        if origin == Origin::Adopted {
+            let (reason, text) = match name.finding.reason {
+                Reason::Succeeded => {
+                    let text = format!("entering {region} in the ownership marker of {target}");
+                    (Reason::Publishing, text)
+                }
+                reason => {
+                    let why = &name.finding.message;
+                    (
+                        reason,
+                        format!("what SES holds in {region} is adopted with the records: {why}"),
+                    )
+                }
+            };
+            return Step::Rest(Finding::new(reason, text));
+        }
+        if let Some(waits) = waits_for_name(region, target, name) {
+            return Step::Rest(waits);
+        }
+        let found = super::records::bounded(&held.domain);
+        if name.listed.get(region.as_str()) != Some(&origin) {
+            let text =
+                format!("noting in the ownership marker of {target} that {region} is set anew");
+            return Step::Rest(Finding::new(Reason::Publishing, text));
+        }
+        let why = format!("replacing the MAIL FROM domain {found} in {region} by {target}");
+        let put = Intent::put(Some(target), self.careful(), why);
+        Step::Put(Intent { repairs: self.swapped_away(region, target), ..put })
+    }
+
+    /// What a swap repairs, where our own MAIL FROM domain was set before.
+    fn swapped_away(&self, region: &Region, target: &MailFromDomain) -> Option<String> {
+        let stored = self.region_status(region)?;
+        let was_ours = stored.last_put_time.is_some()
+            && stored.mail_from_domain.as_deref() == Some(target.as_str());
+        was_ours.then(|| format!("the MAIL FROM domain of {region} was set to another name"))
     }
 
     /// SES holds what we want there: watch it.
@@ -356,7 +387,12 @@ impl Scene<'_> {
         stored: Option<&RegionStatus>,
     ) -> Step {
         let wanted = self.careful();
-        if held.behavior != wanted {
+        // RejectMessage that was found and is wanted is not lowered: mail is
+        // treated as it was before us.
+        let found = self.setting_origin(region) == Some(Origin::Adopted)
+            && stored.is_none_or(|stored| stored.last_put_time.is_none())
+            && held.behavior == self.desired.behavior;
+        if held.behavior != wanted && !found {
             let why = format!("asking SES in {region} for {}", wanted.as_str());
             let put = Intent::put(Some(target), wanted, why);
             return Step::Put(Intent {
@@ -397,7 +433,7 @@ fn waits_for_name(region: &Region, target: &MailFromDomain, name: &NamePlan) -> 
         };
         return Some(Finding::new(reason, text));
     }
-    if !name.listed.contains(region.as_str()) {
+    if !name.listed.contains_key(region.as_str()) {
         let text = format!("entering {region} in the ownership marker of {target}");
         return Some(Finding::new(Reason::Publishing, text));
     }

@@ -154,6 +154,11 @@ impl Effects<'_, '_> {
             self.count_repairs(name, &change);
             self.write_ahead();
         }
+        if !change.adopted.is_empty() {
+            let what = change.adopted.join(", ");
+            let note = format!("adopted as found, never to be deleted, at {name}: {what}");
+            self.plan.notices.push(Notice { warning: false, reason: "Adopted", note });
+        }
         let repair = !change.repaired.is_empty();
         if repair {
             let types: Vec<String> = change.repaired.iter().map(ToString::to_string).collect();

@@ -1,6 +1,7 @@
 //! The rules of behaviour, one by one, in a world without AWS or Kubernetes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adopt;
 mod delete;
 mod keep;
 mod life;

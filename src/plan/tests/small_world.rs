@@ -222,6 +222,17 @@ impl SmallWorld {
         self.records.push((ZONE.into(), set));
     }
 
+    pub(super) fn put_record_at(
+        &mut self,
+        name: &str,
+        rtype: RecordType,
+        ttl: u32,
+        values: &[&str],
+    ) {
+        self.put_record(name, rtype, values);
+        self.records.last_mut().unwrap().1.ttl = ttl;
+    }
+
     pub(super) fn texts(&self, name: &str) -> Vec<String> {
         let values = self.at(name, &RecordType::Txt).map(|set| set.values.clone());
         let text = |v: &String| String::from_utf8(decode_txt(v).unwrap()).unwrap();
