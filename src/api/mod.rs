@@ -13,7 +13,7 @@ pub use crd::{CrdError, crd_yaml};
 pub use reason::{Progress, Reason};
 pub use spec::{
     AdoptionPolicy, DeletionPolicy, DnsProvider, DnsSpec, RegionSpec, Rollout, SesMailFrom,
-    SesMailFromSpec, WildcardPolicy,
+    SesMailFromSpec, SpfSpec, WildcardPolicy,
 };
 pub use status::{RecordState, RecordStatus, RegionStatus, Sending, SesMailFromStatus, ZoneStatus};
 

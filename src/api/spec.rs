@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{rules, status::SesMailFromStatus};
-use crate::mail::BehaviorOnMxFailure;
+use crate::mail::{BehaviorOnMxFailure, SpfAll};
 
 /// What MAIL FROM domain is wanted, for which SES identity, in which regions.
 #[derive(Clone, CustomResource, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -247,6 +247,39 @@ pub struct DnsSpec {
     /// Default: Refuse. Example: `Override`.
     #[serde(default)]
     pub wildcard_policy: WildcardPolicy,
+    /// What the SPF record at the MAIL FROM domain says beside Amazon SES.
+    ///
+    /// Default: {}, which is `v=spf1 include:amazonses.com ~all`. Example:
+    /// `{include: [spf.other.example], all: Fail}`.
+    #[serde(default)]
+    #[schemars(extend("default" = json!({})))]
+    pub spf: SpfSpec,
+}
+
+/// Who may send beside Amazon SES, and what becomes of all others.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SpfSpec {
+    /// Further senders that are allowed at the MAIL FROM domain: names of SPF
+    /// records to include, up to 9, each at most 118 characters long. They are
+    /// put before the `all` of the one SPF record, whoever made it, and taken
+    /// out again when they leave this list; amazonses.com is always there.
+    ///
+    /// Default: [], Amazon SES alone. Example: `[spf.other.example]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 9),
+        inner(length(max = 118)),
+        extend("x-kubernetes-list-type" = "set", "x-kubernetes-validations" = rules::includes())
+    )]
+    pub include: Vec<String>,
+    /// What the SPF record that this operator creates says of all other
+    /// senders. `SoftFail`: `~all`. `Fail`: `-all`. In a record that stood
+    /// before it is left as it is.
+    ///
+    /// Default: SoftFail. Example: `Fail`.
+    #[serde(default)]
+    pub all: SpfAll,
 }
 
 impl Default for DnsSpec {
@@ -256,6 +289,7 @@ impl Default for DnsSpec {
             hosted_zone_id: None,
             ttl_seconds: default_ttl(),
             wildcard_policy: WildcardPolicy::default(),
+            spf: SpfSpec::default(),
         }
     }
 }

@@ -11,7 +11,7 @@
 //! regions = "regions=" [ region *( "," region ) ]  ; ascending by name
 //! region  = name [ ":adopted" ]                 ; created where it does not say
 //! name    = 1*32( a-z / 0-9 / "-" )
-//! host    = 1*253( a-z / 0-9 / "-" / "_" / "." )
+//! host    = a host name, labels with "_" allowed, lower case, no dot at its end
 //! ```
 //!
 //! `hosts` are the SPF terms that we added, each without its `include:`:
@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use super::spf::AMAZON_SES;
+use super::spf::SpfInclude;
 
 const PREFIX: &str = "ses-mailfrom-owner=";
 const VERSION: &str = "v1";
@@ -92,14 +92,14 @@ pub struct Marker {
 pub struct SpfOrigin {
     /// Of the record.
     pub record: Origin,
-    /// The hosts of the `include:` terms that we put in.
-    pub added: BTreeSet<String>,
+    /// The senders whose terms we put in.
+    pub added: BTreeSet<SpfInclude>,
 }
 
 impl SpfOrigin {
     /// A record that we make for SES alone.
     pub fn created() -> Self {
-        Self { record: Origin::Created, added: BTreeSet::from([AMAZON_SES.to_owned()]) }
+        Self { record: Origin::Created, added: BTreeSet::from([SpfInclude::amazon_ses()]) }
     }
 
     /// A record that was there and needs no term of ours.
@@ -127,7 +127,7 @@ impl SpfOrigin {
 
 impl fmt::Display for SpfOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hosts: Vec<&str> = self.added.iter().map(String::as_str).collect();
+        let hosts: Vec<&str> = self.added.iter().map(SpfInclude::as_str).collect();
         match self.record {
             _ if *self == Self::created() => f.write_str("created"),
             Origin::Created => write!(f, "created:{}", hosts.join(",")),
@@ -202,12 +202,11 @@ fn parse_regions(text: &str) -> Option<BTreeMap<String, Origin>> {
     ascending.then(|| regions.into_iter().collect())
 }
 
-fn parse_hosts(text: &str) -> Option<BTreeSet<String>> {
-    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
-    let hosts: Vec<&str> = list(text).collect();
-    let ok = hosts.iter().all(|host| (1..=253).contains(&host.len()) && host.chars().all(legal));
+fn parse_hosts(text: &str) -> Option<BTreeSet<SpfInclude>> {
+    let host = |text| SpfInclude::parse(text).ok().filter(|host| host.as_str() == text);
+    let hosts: Vec<SpfInclude> = list(text).map(host).collect::<Option<_>>()?;
     let ascending = hosts.windows(2).all(|pair| pair[0] < pair[1]);
-    (ok && ascending).then(|| hosts.into_iter().map(str::to_owned).collect())
+    ascending.then(|| hosts.into_iter().collect())
 }
 
 fn list(text: &str) -> impl Iterator<Item = &str> {
@@ -264,6 +263,7 @@ mod tests {
             added in proptest::collection::btree_set("[a-z_]{1,9}[.][a-z0-9-]{1,9}|amazonses[.]com", 0..9),
             regions in proptest::collection::btree_map("[a-z]{2}-[a-z]{4,9}-[1-9]", origin(), 0..32),
         ) {
+            let added = added.iter().filter_map(|host| SpfInclude::parse(host).ok()).collect();
             let spf = SpfOrigin { record, added };
             let marker = Marker { owner: Owner::of("id", "ns", &name), mx, spf, regions };
             prop_assert_eq!(Marker::parse(&marker.to_string()), Ok(marker));

@@ -22,6 +22,8 @@ pub use record::{
     Routing, Seen, Surroundings, Zone,
 };
 pub use region::{Partition, Region, RegionError, Regions};
-pub use spf::{AMAZON_SES, Spf, SpfFault};
+pub use spf::{
+    AMAZON_SES, MergeRefusal, Merged, Spf, SpfAll, SpfFault, SpfInclude, SpfSyntaxError, TermError,
+};
 pub use txt::{TxtError, decode as decode_txt, encode as encode_txt};
-pub use txt_edit::{VALUE_MAX, edit as edit_txt};
+pub use txt_edit::edit as edit_txt;

@@ -4,9 +4,6 @@
 
 use super::txt::{decode, encode};
 
-/// The most characters of one TXT value (Route 53 developer guide, "TXT record type").
-pub const VALUE_MAX: usize = 4_000;
-
 /// The most octets that one character-string holds (RFC 1035 section 3.3).
 const STRING_MAX: usize = 255;
 

@@ -7,7 +7,7 @@ use super::names::{NamePlan, Stance};
 use super::scene::{Holding, Scene};
 use super::survey::{self, Mark, Surveyed};
 use crate::api::{Reason, RecordState};
-use crate::authority::Place;
+use crate::authority::{Place, Service};
 use crate::mail::{DomainName, MailFromDomain, Region};
 
 impl<'a> Scene<'a> {
@@ -133,7 +133,7 @@ impl<'a> Scene<'a> {
             && self.verified(region) == Some(true)
             && ours_to_tell
             && self.world.standing.claim(&place, mark).is_ok()
-            && !self.account_changed(recorded)
+            && !self.account_changed(Service::Ses, recorded)
     }
 
     /// Whether the identity is verified, where it was read.

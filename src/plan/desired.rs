@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::api::{AdoptionPolicy, DeletionPolicy, Rollout, SesMailFrom, WildcardPolicy};
 use crate::authority::Place;
 use crate::mail::{
-    BehaviorOnMxFailure, DomainName, HostedZoneId, MailFromDomain, NameError, Region, Regions,
+    BehaviorOnMxFailure, DomainName, HostedZoneId, MailFromDomain, NameError, Region, Regions, Spf,
+    SpfAll, SpfInclude,
 };
 
 /// What the spec asks for. An object that is being deleted wants nothing.
@@ -32,6 +33,10 @@ pub(super) struct Desired {
     pub override_wildcard: bool,
     /// The zone that the spec names.
     pub zone: Option<HostedZoneId>,
+    /// Who is to pass SPF, Amazon SES first.
+    pub senders: Vec<SpfInclude>,
+    /// The `all` of an SPF record that we create.
+    pub all: SpfAll,
     /// What to do with what somebody else made.
     pub adoption: AdoptionPolicy,
     /// What goes when the object goes.
@@ -45,6 +50,11 @@ pub(super) struct Desired {
 }
 
 impl Desired {
+    /// The SPF record that we create where there is none.
+    pub(super) fn spf(&self) -> Spf {
+        Spf::create(&self.senders, self.all)
+    }
+
     /// Parses the spec. The CRD's own rules refuse most of what fails here.
     pub(super) fn of(object: &SesMailFrom, known: &Regions) -> Result<Self, NameError> {
         let spec = &object.spec;
@@ -60,6 +70,8 @@ impl Desired {
             ttl: u32::try_from(spec.dns.ttl_seconds).unwrap_or(300),
             override_wildcard: spec.dns.wildcard_policy == WildcardPolicy::Override,
             zone: spec.dns.hosted_zone_id.as_deref().and_then(HostedZoneId::parse),
+            senders: senders(&spec.dns.spf.include)?,
+            all: spec.dns.spf.all,
             adoption: spec.adoption_policy,
             deletion: spec.deletion_policy,
             deleting,
@@ -92,6 +104,18 @@ impl Desired {
         }
         Ok(())
     }
+}
+
+/// Amazon SES and the others, each once.
+fn senders(others: &[String]) -> Result<Vec<SpfInclude>, NameError> {
+    let mut senders = vec![SpfInclude::amazon_ses()];
+    for other in others {
+        let other = SpfInclude::parse(other)?;
+        if !senders.contains(&other) {
+            senders.push(other);
+        }
+    }
+    Ok(senders)
 }
 
 /// Everything that an object claims or may still hold: the regions and MAIL

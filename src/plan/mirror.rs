@@ -7,6 +7,7 @@ use super::inquiry::Reading;
 use super::scene::{Holding, Scene};
 use super::window::deadline;
 use crate::api::{RecordStatus, RegionStatus, Sending, SesMailFromStatus};
+use crate::authority::Service;
 use crate::mail::{
     BehaviorOnMxFailure, Identity, MailFrom, MailFromDomain, MailFromStatus, Origin, Region,
 };
@@ -39,10 +40,7 @@ impl Scene<'_> {
         let since = held.map(|_| whole_seconds(first_sight.max(last_put)));
         let ends = since.and_then(|since| deadline(status, since, self.world.settings));
         let ours = self.named(region);
-        let account = match &self.account {
-            Reading::Known { value, .. } => ours.as_ref().map(|_| (*value).clone()),
-            _ => None,
-        };
+        let account = self.answering(Service::Ses).filter(|_| ours.is_some()).cloned();
         // Just after a put, status knows better than SES what was set and by whom.
         let ours = if self.may_be_stale(region) { None } else { ours };
         let origin = self.setting_origin(region).filter(|_| ours.is_some()).or(old.origin);

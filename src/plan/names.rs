@@ -14,7 +14,7 @@ use super::spf::{SpfRecord, spf_record};
 use super::survey::{Mark, Survey, Surveyed, txt_texts};
 use super::world::Fault;
 use crate::api::{Progress, Reason, RecordState, RecordStatus, TAKE_OVER};
-use crate::authority::{Grant, Place};
+use crate::authority::{Grant, Place, Service};
 use crate::mail::{
     BehaviorOnMxFailure, ChangeBatch, MailFromDomain, MailFromStatus, Marker, Origin, RecordType,
     Region, SpfFault, SpfOrigin, Zone,
@@ -160,8 +160,9 @@ impl<'a> Scene<'a> {
     ) -> Result<(Grant, Option<Marker>), Finding> {
         let zone = surveyed.zone.id.as_str();
         let recorded = self.stored.zones.iter().find(|known| known.id == zone);
-        if self.account_changed(recorded.and_then(|known| known.account.as_ref())) {
-            return Err(self.other_account(&format!("the hosted zone {zone}")));
+        if self.account_changed(Service::Route53, recorded.and_then(|known| known.account.as_ref()))
+        {
+            return Err(self.other_account(Service::Route53, &format!("the hosted zone {zone}")));
         }
         let standing = self.world.standing;
         let place = Place::Name(name.clone());
@@ -207,7 +208,8 @@ impl<'a> Scene<'a> {
         let mx_region = self.mx_region(name, group, surveyed);
         let host = regions.feedback_host(&mx_region);
         let (values, texts) = txt_of(surveyed);
-        let spf = spf_record(name, values, &texts, marker.map(|marker| &marker.spf));
+        let marked = marker.map(|marker| &marker.spf);
+        let spf = spf_record(name, (values, &texts), marked, &self.desired);
         if marker.is_none() {
             let begun = self.may_begin(name, surveyed, (&host, spf.as_ref().err()), &admissible);
             if let Err(plan) = begun {
@@ -225,6 +227,7 @@ impl<'a> Scene<'a> {
             },
             host,
             spf,
+            free_spf: self.desired.spf(),
             swaps: self.swaps(),
         };
         let (mut difference, conflicts) = records::difference(surveyed, &wanted, regions);

@@ -19,6 +19,8 @@ pub(super) struct Wanted {
     pub marker: Marker,
     /// The SPF record, or why there can be none.
     pub spf: Result<SpfRecord, String>,
+    /// The SPF record that would stand there if it were free.
+    pub free_spf: Spf,
     /// Whether an MX that we could not have built is replaced.
     pub swaps: bool,
 }
@@ -47,8 +49,8 @@ impl Wanted {
 
     /// The TXT values that are ours: SPF and the marker.
     pub(super) fn txt_values(&self) -> Vec<String> {
-        let plain = || encode_txt(Spf::for_ses().to_string().as_bytes());
-        let spf = self.spf.as_ref().map_or_else(|_| plain(), |spf| spf.value.clone());
+        let free = || encode_txt(self.free_spf.to_string().as_bytes());
+        let spf = self.spf.as_ref().map_or_else(|_| free(), |spf| spf.value.clone());
         vec![spf, encode_txt(self.marker.to_string().as_bytes())]
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::desired::Desired;
 use super::records::bounded;
 use crate::mail::{
-    AMAZON_SES, MailFromDomain, Origin, Spf, SpfOrigin, VALUE_MAX, edit_txt, encode_txt,
+    MailFromDomain, MergeRefusal, Origin, Spf, SpfInclude, SpfOrigin, edit_txt, encode_txt,
 };
 
 /// What the SPF record at a name is to be.
@@ -25,16 +26,23 @@ pub(super) struct SpfRecord {
 /// stands. `Err` holds why there can be none.
 pub(super) fn spf_record(
     name: &MailFromDomain,
-    values: &[String],
-    texts: &[String],
+    (values, texts): (&[String], &[String]),
     marked: Option<&SpfOrigin>,
+    desired: &Desired,
 ) -> Result<SpfRecord, String> {
-    let found: Vec<usize> = (0..texts.len()).filter(|at| Spf::is_spf(&texts[*at])).collect();
+    let found = texts.iter().enumerate().filter_map(|(at, text)| Some((at, Spf::parse(text)?)));
+    let found: Vec<(usize, Spf)> = found.collect();
     match found.as_slice() {
-        [] => Ok(created(marked)),
-        [at] => merged(name, *at, &values[*at], &texts[*at], marked),
+        [] => Ok(created(marked, desired)),
+        [(at, found)] => {
+            let standing = Standing { at: *at, value: &values[*at], text: &texts[*at], found };
+            standing.wanted(marked, desired).map_err(|refusal| {
+                let text = bounded(&texts[*at]);
+                format!("the SPF record {text} at {name} cannot be merged into: {refusal}")
+            })
+        }
         several => {
-            let shown: Vec<String> = several.iter().map(|at| bounded(&texts[*at])).collect();
+            let shown: Vec<String> = several.iter().map(|(at, _)| bounded(&texts[*at])).collect();
             Err(format!(
                 "{name} has {} SPF records, {}, where one may be (RFC 7208 section 4.5)",
                 several.len(),
@@ -46,35 +54,76 @@ pub(super) fn spf_record(
 
 /// A record that was adopted as it stood is put back and stays adopted; of one
 /// that we merged into, nothing is left but what we make now.
-fn created(marked: Option<&SpfOrigin>) -> SpfRecord {
+fn created(marked: Option<&SpfOrigin>, desired: &Desired) -> SpfRecord {
     let kept = marked.filter(|marked| **marked == SpfOrigin::adopted());
+    let ours = || SpfOrigin { record: Origin::Created, added: wanted(desired) };
     SpfRecord {
         at: None,
-        value: encode_txt(Spf::for_ses().to_string().as_bytes()),
-        origin: kept.cloned().unwrap_or_else(SpfOrigin::created),
+        value: encode_txt(desired.spf().to_string().as_bytes()),
+        origin: kept.cloned().unwrap_or_else(ours),
         moved: true,
     }
 }
 
-fn merged(
-    name: &MailFromDomain,
+fn wanted(desired: &Desired) -> BTreeSet<SpfInclude> {
+    desired.senders.iter().cloned().collect()
+}
+
+/// The one SPF record that stands.
+struct Standing<'s> {
     at: usize,
-    value: &str,
-    text: &str,
-    marked: Option<&SpfOrigin>,
-) -> Result<SpfRecord, String> {
-    let spf = Spf::parse(text).ok_or_else(|| format!("{name} has no legible SPF record"))?;
-    let origin = marked.cloned().unwrap_or_else(SpfOrigin::adopted);
-    if spf.includes_ses() {
-        return Ok(SpfRecord { at: Some(at), value: value.to_owned(), origin, moved: false });
+    value: &'s str,
+    text: &'s str,
+    found: &'s Spf,
+}
+
+impl Standing<'_> {
+    fn wanted(
+        &self,
+        marked: Option<&SpfOrigin>,
+        desired: &Desired,
+    ) -> Result<SpfRecord, MergeRefusal> {
+        let SpfOrigin { record, added } = marked.cloned().unwrap_or_else(SpfOrigin::adopted);
+        let wanted = wanted(desired);
+        if record == Origin::Created && is_built(self.text, &added) {
+            let origin = SpfOrigin { record, added: wanted };
+            return Ok(self.become_text(&desired.spf().to_string(), origin));
+        }
+        let gone: Vec<&SpfInclude> = added.difference(&wanted).collect();
+        let (mut spf, mut value) = without(self.value, self.found, &gone);
+        let mut ours: BTreeSet<SpfInclude> = added.intersection(&wanted).cloned().collect();
+        for sender in &desired.senders {
+            let merged = spf.merge(std::slice::from_ref(sender))?;
+            value = edited(&value, &spf, &merged.record);
+            spf = merged.record;
+            ours.extend(merged.added);
+        }
+        let moved = value != self.value;
+        let origin = SpfOrigin { record, added: ours };
+        Ok(SpfRecord { at: Some(self.at), value, origin, moved })
     }
-    let value = edit_txt(value, &spf.with_ses().to_string());
-    if value.chars().count() > VALUE_MAX {
-        return Err(format!("the SPF record at {name} has no room for include:{AMAZON_SES}"));
+
+    fn become_text(&self, text: &str, origin: SpfOrigin) -> SpfRecord {
+        let moved = text != self.text;
+        let value = if moved { encode_txt(text.as_bytes()) } else { self.value.to_owned() };
+        SpfRecord { at: Some(self.at), value, origin, moved }
     }
-    let mut origin = origin;
-    origin.added.insert(AMAZON_SES.to_owned());
-    Ok(SpfRecord { at: Some(at), value, origin, moved: true })
+}
+
+/// One term at a time, so that each leaves the value as it was before it came.
+fn without(value: &str, spf: &Spf, gone: &[&SpfInclude]) -> (Spf, String) {
+    let (mut spf, mut value) = (spf.clone(), value.to_owned());
+    for sender in gone {
+        let left = spf.unmerge(std::slice::from_ref(*sender));
+        value = edited(&value, &spf, &left);
+        spf = left;
+    }
+    (spf, value)
+}
+
+/// `value`, which says `before`, made to say `after`.
+fn edited(value: &str, before: &Spf, after: &Spf) -> String {
+    if before == after { value.to_owned() } else { edit_txt(value, &after.to_string()) }
 }
 
 /// What is left of an SPF record when the terms that the marker lists go.
@@ -83,21 +132,17 @@ pub(super) fn left_of(value: &str, text: &str, origin: &SpfOrigin) -> Option<Str
     if origin.record == Origin::Created && is_built(text, &origin.added) {
         return None;
     }
-    let spf = Spf::parse(text).filter(|_| !origin.added.is_empty());
-    Some(match spf {
-        Some(spf) if spf.includes_ses() => edit_txt(value, &spf.without_ses().to_string()),
-        _ => value.to_owned(),
-    })
+    let gone: Vec<&SpfInclude> = origin.added.iter().collect();
+    let left = Spf::parse(text).map(|spf| without(value, &spf, &gone).1);
+    Some(left.unwrap_or_else(|| value.to_owned()))
 }
 
-/// Whether a record is one that we could have made of these hosts.
-pub(super) fn is_built(text: &str, hosts: &BTreeSet<String>) -> bool {
-    let terms: Vec<&str> = text.split(' ').collect();
-    let [version, includes @ .., all] = terms.as_slice() else { return false };
-    let named: Option<BTreeSet<&str>> =
-        includes.iter().map(|term| term.strip_prefix("include:")).collect();
-    let same = named.is_some_and(|named| {
-        named.len() == includes.len() && named.into_iter().eq(hosts.iter().map(String::as_str))
-    });
-    same && *version == "v=spf1" && matches!(*all, "~all" | "-all")
+/// Whether a record is one that we could have made for exactly these senders:
+/// one with a sender more was edited by others, however alike it looks.
+pub(super) fn is_built(text: &str, senders: &BTreeSet<SpfInclude>) -> bool {
+    let as_ours = Spf::parse(text).is_some_and(|spf| spf.created_all().is_some());
+    let includes = text.split(' ').filter_map(|term| term.strip_prefix("include:"));
+    let named: BTreeSet<SpfInclude> =
+        includes.filter_map(|name| SpfInclude::parse(name).ok()).collect();
+    as_ours && named == *senders
 }

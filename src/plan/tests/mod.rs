@@ -9,3 +9,4 @@ mod living;
 mod property;
 mod refusals;
 mod small_world;
+mod spf;
