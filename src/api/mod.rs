@@ -12,7 +12,7 @@ pub use conditions::ConditionType;
 pub use crd::{CrdError, crd_yaml};
 pub use reason::{Progress, Reason};
 pub use spec::{
-    AdoptionPolicy, DeletionPolicy, DnsProvider, DnsSpec, RegionSpec, Rollout, SesMailFrom,
+    AdoptionPolicy, DeletionPolicy, DnsProvider, DnsSpec, Mode, RegionSpec, Rollout, SesMailFrom,
     SesMailFromSpec, SpfSpec, WildcardPolicy,
 };
 pub use status::{RecordState, RecordStatus, RegionStatus, Sending, SesMailFromStatus, ZoneStatus};

@@ -71,6 +71,8 @@ reasons! {
     SharedMxNotAccepted: Stalled, "give the region a subdomain of its own";
     /// SES gave up on the MX, and what DNS answers is not ours to mend.
     VerificationFailed: Stalled, "publish what status.records lists";
+    /// In mode Observe: not everything is as the spec wants it, and the message says what Manage would do.
+    ChangesNeeded: Stalled, "set spec.mode to Manage to have it done";
     /// The hosted zone is not what the parent zone delegates to.
     ZoneNotDelegated: StalledAfterGrace, "let the parent zone name the hosted zone's name servers, or set spec.dns.hostedZoneID";
     /// Several public hosted zones have the same name.
@@ -111,6 +113,8 @@ reasons! {
     SpfNotPassing: Done, "repair the SPF record at the MAIL FROM domain";
     /// `Aligned` only: the domain's DMARC record is not read by this version.
     DmarcNotChecked: Done, "";
+    /// In mode Suspend: nothing is read or changed.
+    Suspended: Done, "";
     /// Nothing is wrong.
     Succeeded: Done, "";
 }

@@ -128,6 +128,16 @@ pub struct SesMailFromSpec {
     #[serde(default)]
     #[schemars(extend("default" = json!({})))]
     pub dns: DnsSpec,
+    /// Whether this object acts. `Manage`: it publishes, sets, repairs and cleans
+    /// up. `Observe`: it reads AWS and DNS and says in its status what Manage
+    /// would change, and changes nothing; Ready is True where all is as the spec
+    /// wants it. `Suspend`: nothing is read or changed. In the latter two it
+    /// holds no claim on its names against other objects, and deleting it leaves
+    /// everything as it is.
+    ///
+    /// Default: Manage. Example: `Observe`.
+    #[serde(default)]
+    pub mode: Mode,
     /// What to do with what stands already and this object did not make: a
     /// MAIL FROM domain that SES holds, and records at the MAIL FROM domain.
     /// `IfIdentical`: what is as the spec wants it is adopted as it stands: the
@@ -180,6 +190,18 @@ pub enum Rollout {
     WhenVerified,
     /// With the first put: mail is refused until SES has seen the MX.
     Immediate,
+}
+
+/// Whether an object acts.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Mode {
+    /// It publishes, sets, repairs and cleans up.
+    #[default]
+    Manage,
+    /// It looks, and says what it would do.
+    Observe,
+    /// It does not even look.
+    Suspend,
 }
 
 /// What to do with what somebody else made.

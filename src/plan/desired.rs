@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::api::{AdoptionPolicy, DeletionPolicy, Rollout, SesMailFrom, WildcardPolicy};
+use crate::api::{AdoptionPolicy, DeletionPolicy, Mode, Rollout, SesMailFrom, WildcardPolicy};
 use crate::authority::Place;
 use crate::mail::{
     BehaviorOnMxFailure, DomainName, HostedZoneId, MailFromDomain, NameError, Region, Regions, Spf,
@@ -43,6 +43,8 @@ pub(super) struct Desired {
     pub deletion: DeletionPolicy,
     /// Whether the object is being deleted.
     pub deleting: bool,
+    /// Whether nothing is to be done, only said.
+    pub observes: bool,
     /// Regions that cannot be used, and why.
     pub unusable: BTreeMap<String, String>,
     /// `metadata.generation`.
@@ -75,6 +77,7 @@ impl Desired {
             adoption: spec.adoption_policy,
             deletion: spec.deletion_policy,
             deleting,
+            observes: spec.mode == Mode::Observe,
             unusable: BTreeMap::new(),
             generation: object.metadata.generation.unwrap_or(0),
             domain,

@@ -219,6 +219,9 @@ impl Scene<'_> {
     ) -> NamePlan {
         let regions = &self.world.settings.regions;
         let changes = records::removal(surveyed, marker, self.removal(), regions);
+        if self.desired.observes {
+            return Self::observed_removal(name, &changes, records);
+        }
         let batch =
             ChangeBatch { zone: surveyed.zone.id.clone(), changes, comment: self.comment() };
         let (repaired, moved, adopted) = (Vec::new(), Vec::new(), Vec::new());

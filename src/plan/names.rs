@@ -38,6 +38,8 @@ pub(super) struct NamePlan {
     pub listed: BTreeMap<String, Origin>,
     /// What DNS shows where SES does not see the MX.
     pub dns: DnsVerdict,
+    /// In mode Observe: what Manage would do.
+    pub would: Vec<String>,
     /// What the text of the SPF record rules out.
     pub spf: Option<SpfFault>,
     /// The zone, where it is known.
@@ -82,6 +84,7 @@ impl NamePlan {
             mx_region: None,
             listed: BTreeMap::new(),
             dns: DnsVerdict::Unknown,
+            would: Vec::new(),
             spf: None,
             zone: None,
         }
@@ -352,6 +355,10 @@ impl<'a> Scene<'a> {
             return NamePlan { records, ..draft }.found(Reason::DriftLoop, text);
         }
         let conflict = conflicts.first();
+        if self.desired.observes {
+            let draft = NamePlan { records, ..draft };
+            return self.observed_name(draft, surveyed, wanted, &difference, conflict);
+        }
         if !difference.changes.is_empty() {
             let missing = repaired.iter().any(|rtype| difference.moved.contains(rtype));
             let change = self.name_change(surveyed, wanted, difference, repaired, grant);
@@ -383,7 +390,7 @@ impl<'a> Scene<'a> {
         self.await_dns(draft, surveyed, wanted, records)
     }
 
-    fn await_dns(
+    pub(super) fn await_dns(
         &self,
         draft: NamePlan,
         surveyed: &Surveyed<'_>,
@@ -455,7 +462,7 @@ impl<'a> Scene<'a> {
 }
 
 impl NamePlan {
-    fn found(self, reason: Reason, message: impl Into<String>) -> Self {
+    pub(super) fn found(self, reason: Reason, message: impl Into<String>) -> Self {
         Self { finding: Finding::new(reason, message), ..self }
     }
 }

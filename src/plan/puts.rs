@@ -79,6 +79,9 @@ impl Scene<'_> {
             }
             Step::Put(intent) => intent,
         };
+        if self.desired.observes {
+            return Self::observed_put(intent, status);
+        }
         if intent.reject_failed {
             status.reject_tried_generation = Some(self.desired.generation);
         }

@@ -128,7 +128,14 @@ impl Scene<'_> {
                 repair_times: stored.map(|s| s.repair_times.clone()).unwrap_or_default(),
             }
         };
-        [mx, txt].map(status).into()
+        let mut records: Vec<RecordStatus> = [mx, txt].map(status).into();
+        if self.desired.observes && surveyed.mark.mine().is_none() {
+            // Neither made nor adopted: only looked at.
+            for record in &mut records {
+                (record.origin, record.adopted_time) = (None, None);
+            }
+        }
+        records
     }
 
     /// The MX as status shows it: an adopted one as it stands.

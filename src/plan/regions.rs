@@ -25,6 +25,8 @@ pub(super) struct RegionPlan {
     pub put: Option<Put>,
     /// What status is to say; `None` where the region is done with.
     pub status: Option<RegionStatus>,
+    /// In mode Observe: what Manage would do.
+    pub would: Option<String>,
     /// Whether the region was read well.
     pub read: bool,
 }
@@ -32,7 +34,7 @@ pub(super) struct RegionPlan {
 impl RegionPlan {
     pub(super) fn resting(finding: Finding, status: RegionStatus) -> Self {
         let status = RegionStatus { message: finding.sentence(), ..status };
-        Self { finding, put: None, status: Some(status), read: true }
+        Self { finding, put: None, status: Some(status), would: None, read: true }
     }
 }
 
@@ -78,6 +80,9 @@ impl Scene<'_> {
             Holding::Unknown => return self.unread_region(region, None),
             Holding::Missing => return rest(self.missing(region)),
             Holding::Foreign(held) => match self.taking(region, target) {
+                Some(Origin::Adopted) if self.desired.observes => {
+                    self.keep(region, target, name, held, stored)
+                }
                 Some(origin) => self.take(region, target, name, held, origin),
                 None => Step::Rest(self.foreign(region, target, held)),
             },
@@ -149,7 +154,7 @@ impl Scene<'_> {
         name: &NamePlan,
         stored: Option<&RegionStatus>,
     ) -> Step {
-        if let Some(waits) = waits_for_name(region, target, name) {
+        if let Some(waits) = self.waits_for_name(region, target, name) {
             return Step::Rest(waits);
         }
         let put = Intent::put(
@@ -181,7 +186,7 @@ impl Scene<'_> {
         target: &MailFromDomain,
         name: &NamePlan,
     ) -> Step {
-        if let Some(waits) = waits_for_name(region, target, name) {
+        if let Some(waits) = self.waits_for_name(region, target, name) {
             return Step::Rest(waits);
         }
         let why = format!("moving SES in {region} from {held} to {target}");
@@ -214,11 +219,11 @@ impl Scene<'_> {
             };
             return Step::Rest(Finding::new(reason, text));
         }
-        if let Some(waits) = waits_for_name(region, target, name) {
+        if let Some(waits) = self.waits_for_name(region, target, name) {
             return Step::Rest(waits);
         }
         let found = super::records::bounded(&held.domain);
-        if name.listed.get(region.as_str()) != Some(&origin) {
+        if name.listed.get(region.as_str()) != Some(&origin) && !self.desired.observes {
             let text =
                 format!("noting in the ownership marker of {target} that {region} is set anew");
             return Step::Rest(Finding::new(Reason::Publishing, text));
@@ -424,20 +429,31 @@ fn unseen(region: &Region, target: &MailFromDomain, name: &NamePlan) -> Finding 
     Finding::new(why.reason, text)
 }
 
-/// Why SES cannot be told of a name yet.
-fn waits_for_name(region: &Region, target: &MailFromDomain, name: &NamePlan) -> Option<Finding> {
-    if !name.is_ready() {
-        let text =
-            format!("SES in {region} is told once {target} stands: {}", name.finding.message);
-        let reason = match name.finding.reason {
-            Reason::Succeeded => Reason::Publishing,
-            reason => reason,
-        };
-        return Some(Finding::new(reason, text));
+impl Scene<'_> {
+    /// Why SES cannot be told of a name yet. What only waits for us to publish
+    /// does not wait where that is only said.
+    fn waits_for_name(
+        &self,
+        region: &Region,
+        target: &MailFromDomain,
+        name: &NamePlan,
+    ) -> Option<Finding> {
+        if self.desired.observes && !name.would.is_empty() {
+            return None;
+        }
+        if !name.is_ready() {
+            let text =
+                format!("SES in {region} is told once {target} stands: {}", name.finding.message);
+            let reason = match name.finding.reason {
+                Reason::Succeeded => Reason::Publishing,
+                reason => reason,
+            };
+            return Some(Finding::new(reason, text));
+        }
+        if !name.listed.contains_key(region.as_str()) && !self.desired.observes {
+            let text = format!("entering {region} in the ownership marker of {target}");
+            return Some(Finding::new(Reason::Publishing, text));
+        }
+        None
     }
-    if !name.listed.contains_key(region.as_str()) {
-        let text = format!("entering {region} in the ownership marker of {target}");
-        return Some(Finding::new(Reason::Publishing, text));
-    }
-    None
 }

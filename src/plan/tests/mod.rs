@@ -6,6 +6,7 @@ mod delete;
 mod keep;
 mod life;
 mod living;
+mod mode;
 mod property;
 mod refusals;
 mod small_world;
