@@ -3,6 +3,8 @@
 
 use super::finding::Finding;
 use super::inquiry::after;
+use super::names::NamePlan;
+use super::puts::{Intent, Step};
 use super::records::{bounded, quoted};
 use super::scene::{Holding, Scene};
 use super::survey::{Mark, Survey, Surveyed};
@@ -53,6 +55,54 @@ impl Scene<'_> {
             self.desired.domain
         );
         Finding::new(Reason::MailFromConflict, text)
+    }
+
+    /// SES holds what somebody else set, and adoptionPolicy takes it: adopted by
+    /// the marker alone, or replaced once the marker says that we do so.
+    pub(super) fn take(
+        &self,
+        region: &Region,
+        target: &MailFromDomain,
+        name: &NamePlan,
+        held: &MailFrom,
+        origin: Origin,
+    ) -> Step {
+        if origin == Origin::Adopted {
+            let (reason, text) = match name.finding.reason {
+                Reason::Succeeded => {
+                    let text = format!("entering {region} in the ownership marker of {target}");
+                    (Reason::Publishing, text)
+                }
+                reason => {
+                    let why = &name.finding.message;
+                    (
+                        reason,
+                        format!("what SES holds in {region} is adopted with the records: {why}"),
+                    )
+                }
+            };
+            return Step::Rest(Finding::new(reason, text));
+        }
+        if let Some(waits) = self.waits_for_name(region, target, name) {
+            return Step::Rest(waits);
+        }
+        let found = bounded(&held.domain);
+        if name.listed.get(region.as_str()) != Some(&origin) && !self.desired.observes() {
+            let text =
+                format!("noting in the ownership marker of {target} that {region} is set anew");
+            return Step::Rest(Finding::new(Reason::Publishing, text));
+        }
+        let why = format!("replacing the MAIL FROM domain {found} in {region} by {target}");
+        let put = Intent::put(Some(target), self.careful(), why);
+        Step::Put(Intent { repairs: self.swapped_away(region, target), ..put })
+    }
+
+    /// What a swap repairs, where our own MAIL FROM domain was set before.
+    fn swapped_away(&self, region: &Region, target: &MailFromDomain) -> Option<String> {
+        let stored = self.region_status(region)?;
+        let was_ours = stored.last_put_time.is_some()
+            && stored.mail_from_domain.as_deref() == Some(target.as_str());
+        was_ours.then(|| format!("the MAIL FROM domain of {region} was set to another name"))
     }
 
     /// Where the setting that is ours in a region came from, by its marker.

@@ -4,22 +4,23 @@
 use super::finding::Finding;
 use super::inquiry::Reading;
 use super::names::{NamePlan, Stance};
+use super::records::Wanted;
 use super::scene::{Holding, Scene};
 use super::survey::{self, Mark, Surveyed};
 use crate::api::{Reason, RecordState};
 use crate::authority::{Place, Service};
-use crate::mail::{DomainName, MailFromDomain, Region};
+use crate::mail::{MailFromDomain, Region};
 
 impl<'a> Scene<'a> {
     /// Whether a name without our marker may be published at: nothing stands
     /// there that is not ours, and something is to be sent by it.
     pub(super) fn may_begin(
         &self,
-        name: &MailFromDomain,
+        wanted: &Wanted,
         surveyed: &Surveyed<'a>,
-        (host, no_spf): (&DomainName, Option<&String>),
         admissible: &[&Region],
     ) -> Result<(), Box<NamePlan>> {
+        let name = &wanted.name;
         let group = &self.desired.names[name];
         let stored = self.stored_records(name);
         let was_published = |rtype| {
@@ -34,10 +35,10 @@ impl<'a> Scene<'a> {
             return refuse(found);
         }
         let mx = surveyed.mx().filter(|mx| !self.is_published_mx(name, &mx.values));
-        if let Some(refused) = mx.and_then(|mx| self.refuses_mx(name, mx, host)) {
+        if let Some(refused) = mx.and_then(|mx| self.refuses_mx(name, mx, &wanted.host)) {
             return refuse(refused);
         }
-        if let Some(why) = no_spf {
+        if let Err(why) = &wanted.spf {
             return refuse(Finding::new(Reason::RecordConflict, why));
         }
         let refused = self.refuses_spf(name, &surveyed.spf_texts());

@@ -43,8 +43,8 @@ pub(super) struct Desired {
     pub deletion: DeletionPolicy,
     /// Whether the object is being deleted.
     pub deleting: bool,
-    /// Whether nothing is to be done, only said.
-    pub observes: bool,
+    /// Whether what is wanted is done or only said.
+    pub mode: Mode,
     /// Regions that cannot be used, and why.
     pub unusable: BTreeMap<String, String>,
     /// `metadata.generation`.
@@ -52,6 +52,11 @@ pub(super) struct Desired {
 }
 
 impl Desired {
+    /// Whether nothing is to be done, only said.
+    pub(super) fn observes(&self) -> bool {
+        self.mode == Mode::Observe
+    }
+
     /// The SPF record that we create where there is none.
     pub(super) fn spf(&self) -> Spf {
         Spf::create(&self.senders, self.all)
@@ -77,7 +82,7 @@ impl Desired {
             adoption: spec.adoption_policy,
             deletion: spec.deletion_policy,
             deleting,
-            observes: spec.mode == Mode::Observe,
+            mode: spec.mode,
             unusable: BTreeMap::new(),
             generation: object.metadata.generation.unwrap_or(0),
             domain,

@@ -219,7 +219,7 @@ impl Scene<'_> {
     ) -> NamePlan {
         let regions = &self.world.settings.regions;
         let changes = records::removal(surveyed, marker, self.removal(), regions);
-        if self.desired.observes {
+        if self.desired.observes() {
             return Self::observed_removal(name, &changes, records);
         }
         let batch =

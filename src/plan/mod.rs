@@ -29,6 +29,7 @@ mod scene;
 mod spf;
 mod steps;
 mod survey;
+mod wanted;
 mod window;
 mod world;
 mod zone;

@@ -10,14 +10,13 @@ use super::finding::Finding;
 use super::recorded::change_type;
 use super::records::{self, Conflict, Difference, Wanted};
 use super::scene::{Holding, Scene};
-use super::spf::{SpfRecord, spf_record};
-use super::survey::{Mark, Survey, Surveyed, txt_texts};
+use super::survey::{Mark, Survey, Surveyed};
 use super::world::Fault;
 use crate::api::{Progress, Reason, RecordState, RecordStatus, TAKE_OVER};
 use crate::authority::{Grant, Place, Service};
 use crate::mail::{
     BehaviorOnMxFailure, ChangeBatch, MailFromDomain, MailFromStatus, Marker, Origin, RecordType,
-    Region, SpfFault, SpfOrigin, Zone,
+    Region, SpfFault, Zone,
 };
 
 /// What was decided for one MAIL FROM domain.
@@ -209,30 +208,12 @@ impl<'a> Scene<'a> {
             group.iter().filter(|region| self.is_admissible(region, name)).collect();
         let regions = &self.world.settings.regions;
         let mx_region = self.mx_region(name, group, surveyed);
-        let host = regions.feedback_host(&mx_region);
-        let (values, texts) = txt_of(surveyed);
-        let marked = marker.map(|marker| &marker.spf);
-        let spf = spf_record(name, (values, &texts), marked, &self.desired);
-        if marker.is_none() {
-            let begun = self.may_begin(name, surveyed, (&host, spf.as_ref().err()), &admissible);
-            if let Err(plan) = begun {
-                return *plan;
-            }
+        let wanted = self.wanted(name, &mx_region, surveyed, marker, &admissible);
+        if marker.is_none()
+            && let Err(plan) = self.may_begin(&wanted, surveyed, &admissible)
+        {
+            return *plan;
         }
-        let wanted = Wanted {
-            name: name.clone(),
-            ttl: self.desired.ttl,
-            marker: Marker {
-                owner: self.world.standing.owner().clone(),
-                mx: self.mx_origin(surveyed, marker, &host),
-                spf: spf_origin(&spf, marker),
-                regions: self.wanted_regions(name, marker, &admissible),
-            },
-            host,
-            spf,
-            free_spf: self.desired.spf(),
-            swaps: self.swaps(),
-        };
         let (mut difference, conflicts) = records::difference(surveyed, &wanted, regions);
         let lowering = self.lowers_first(name, group, surveyed, &difference);
         if lowering {
@@ -248,58 +229,6 @@ impl<'a> Scene<'a> {
             ..NamePlan::resting(Finding::new(Reason::Succeeded, ""), stored)
         };
         self.settle_name(draft, surveyed, &wanted, difference, &conflicts, grant)
-    }
-
-    /// Whose endpoint the MX names: what the spec says, else the one that our
-    /// published MX names already, else the first listed.
-    fn mx_region(
-        &self,
-        name: &MailFromDomain,
-        group: &[Region],
-        surveyed: &Surveyed<'_>,
-    ) -> Region {
-        let regions = &self.world.settings.regions;
-        let asked = self.desired.mx_region.as_ref();
-        if let Some(asked) = asked.filter(|r| *name == self.desired.shared && group.contains(r)) {
-            return asked.clone();
-        }
-        let current = surveyed.mx().and_then(|set| records::our_mx(set, regions));
-        let current =
-            current.and_then(|mx| group.iter().find(|r| regions.feedback_host(r) == mx.host));
-        current.unwrap_or(&group[0]).clone()
-    }
-
-    /// The regions that the marker is to list, each with what it is to say of it.
-    fn wanted_regions(
-        &self,
-        name: &MailFromDomain,
-        marker: Option<&Marker>,
-        admissible: &[&Region],
-    ) -> BTreeMap<String, Origin> {
-        let known = &self.world.settings.regions;
-        let kept = |(text, origin): &(&String, &Origin)| match known.get(text) {
-            Ok(region) => match self.holding(&region) {
-                _ if self.desired.regions.get(&region) == Some(name) => true,
-                Holding::Unknown => true,
-                // What was adopted is let go without being cleared first.
-                Holding::Ours(held, _) => held == *name && **origin == Origin::Created,
-                _ => false,
-            },
-            Err(_) => true,
-        };
-        let before = || marker.iter().flat_map(|marker| &marker.regions);
-        let mut regions: BTreeMap<String, Origin> =
-            before().filter(kept).map(|(region, origin)| (region.clone(), *origin)).collect();
-        for region in admissible {
-            let listed = regions.get(region.as_str()).copied();
-            let origin = match self.holding(region) {
-                Holding::Foreign(_) => self.taking(region, name),
-                Holding::Ours(held, _) if held == *name => listed.or(Some(Origin::Adopted)),
-                _ => listed,
-            };
-            regions.insert(region.to_string(), origin.unwrap_or(Origin::Created));
-        }
-        regions
     }
 
     /// Whether the MX is to be swapped while a region that shares it refuses
@@ -355,7 +284,7 @@ impl<'a> Scene<'a> {
             return NamePlan { records, ..draft }.found(Reason::DriftLoop, text);
         }
         let conflict = conflicts.first();
-        if self.desired.observes {
+        if self.desired.observes() {
             let draft = NamePlan { records, ..draft };
             return self.observed_name(draft, surveyed, wanted, &difference, conflict);
         }
@@ -473,17 +402,6 @@ impl Difference {
         self.moved.retain(|rtype| *rtype != RecordType::Mx);
         self.changes.retain(|change| *change_type(change) != RecordType::Mx);
     }
-}
-
-fn txt_of<'s>(surveyed: &'s Surveyed<'_>) -> (&'s [String], Vec<String>) {
-    let txt = surveyed.txt();
-    (txt.map_or(&[], |set| set.values.as_slice()), txt.map(txt_texts).unwrap_or_default())
-}
-
-/// Where there can be no SPF record, what the marker says of it stands.
-fn spf_origin(spf: &Result<SpfRecord, String>, marker: Option<&Marker>) -> SpfOrigin {
-    let marked = || marker.map_or_else(SpfOrigin::adopted, |marker| marker.spf.clone());
-    spf.as_ref().map_or_else(|_| marked(), |spf| spf.origin.clone())
 }
 
 fn as_conflict(mut records: Vec<RecordStatus>) -> Vec<RecordStatus> {

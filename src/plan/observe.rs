@@ -68,7 +68,7 @@ impl Scene<'_> {
         let names = decided.names.values().flat_map(|plan| &plan.would);
         let regions = decided.regions.values().filter_map(|plan| plan.would.as_ref());
         let lines: Vec<&String> = names.chain(regions).collect();
-        if !self.desired.observes || lines.is_empty() {
+        if !self.desired.observes() || lines.is_empty() {
             return said;
         }
         lines.iter().fold(format!("{said}\nManage would begin with:"), |mut text, line| {

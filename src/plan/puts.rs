@@ -79,7 +79,7 @@ impl Scene<'_> {
             }
             Step::Put(intent) => intent,
         };
-        if self.desired.observes {
+        if self.desired.observes() {
             return Self::observed_put(intent, status);
         }
         if intent.reject_failed {

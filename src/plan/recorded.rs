@@ -129,7 +129,7 @@ impl Scene<'_> {
             }
         };
         let mut records: Vec<RecordStatus> = [mx, txt].map(status).into();
-        if self.desired.observes && surveyed.mark.mine().is_none() {
+        if self.desired.observes() && surveyed.mark.mine().is_none() {
             // Neither made nor adopted: only looked at.
             for record in &mut records {
                 (record.origin, record.adopted_time) = (None, None);

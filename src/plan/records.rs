@@ -201,9 +201,9 @@ pub(super) fn removal(
         }
     }
     let Some(txt) = found.txt() else { return changes };
-    let left_of = |(value, text): (&String, String)| match text {
-        text if Marker::is_marker(&text) => None,
-        text if whole && Spf::is_spf(&text) => spf::left_of(value, &text, &marker.spf),
+    let left_of = |(value, said): (&String, String)| match said {
+        said if Marker::is_marker(&said) => None,
+        said if whole && Spf::is_spf(&said) => spf::left_of(value, &said, &marker.spf),
         _ => Some(value.clone()),
     };
     let left: Vec<String> = txt.values.iter().zip(txt_texts(txt)).filter_map(left_of).collect();

@@ -80,7 +80,7 @@ impl Scene<'_> {
             Holding::Unknown => return self.unread_region(region, None),
             Holding::Missing => return rest(self.missing(region)),
             Holding::Foreign(held) => match self.taking(region, target) {
-                Some(Origin::Adopted) if self.desired.observes => {
+                Some(Origin::Adopted) if self.desired.observes() => {
                     self.keep(region, target, name, held, stored)
                 }
                 Some(origin) => self.take(region, target, name, held, origin),
@@ -99,8 +99,7 @@ impl Scene<'_> {
     /// change with each read, and a drift be forgotten before it is counted.
     fn rests_on_name(&self, holding: &Holding, target: &MailFromDomain) -> bool {
         match holding {
-            Holding::Empty => true,
-            Holding::Foreign(_) => true,
+            Holding::Empty | Holding::Foreign(_) => true,
             Holding::Ours(held, mail_from) => {
                 let raises = !self.desired.immediate
                     && mail_from.status == MailFromStatus::Success
@@ -191,54 +190,6 @@ impl Scene<'_> {
         }
         let why = format!("moving SES in {region} from {held} to {target}");
         Step::Put(Intent::put(Some(target), self.careful(), why))
-    }
-
-    /// SES holds what somebody else set, and adoptionPolicy takes it: adopted by
-    /// the marker alone, or replaced once the marker says that we do so.
-    fn take(
-        &self,
-        region: &Region,
-        target: &MailFromDomain,
-        name: &NamePlan,
-        held: &MailFrom,
-        origin: Origin,
-    ) -> Step {
-        if origin == Origin::Adopted {
-            let (reason, text) = match name.finding.reason {
-                Reason::Succeeded => {
-                    let text = format!("entering {region} in the ownership marker of {target}");
-                    (Reason::Publishing, text)
-                }
-                reason => {
-                    let why = &name.finding.message;
-                    (
-                        reason,
-                        format!("what SES holds in {region} is adopted with the records: {why}"),
-                    )
-                }
-            };
-            return Step::Rest(Finding::new(reason, text));
-        }
-        if let Some(waits) = self.waits_for_name(region, target, name) {
-            return Step::Rest(waits);
-        }
-        let found = super::records::bounded(&held.domain);
-        if name.listed.get(region.as_str()) != Some(&origin) && !self.desired.observes {
-            let text =
-                format!("noting in the ownership marker of {target} that {region} is set anew");
-            return Step::Rest(Finding::new(Reason::Publishing, text));
-        }
-        let why = format!("replacing the MAIL FROM domain {found} in {region} by {target}");
-        let put = Intent::put(Some(target), self.careful(), why);
-        Step::Put(Intent { repairs: self.swapped_away(region, target), ..put })
-    }
-
-    /// What a swap repairs, where our own MAIL FROM domain was set before.
-    fn swapped_away(&self, region: &Region, target: &MailFromDomain) -> Option<String> {
-        let stored = self.region_status(region)?;
-        let was_ours = stored.last_put_time.is_some()
-            && stored.mail_from_domain.as_deref() == Some(target.as_str());
-        was_ours.then(|| format!("the MAIL FROM domain of {region} was set to another name"))
     }
 
     /// SES holds what we want there: watch it.
@@ -432,13 +383,13 @@ fn unseen(region: &Region, target: &MailFromDomain, name: &NamePlan) -> Finding 
 impl Scene<'_> {
     /// Why SES cannot be told of a name yet. What only waits for us to publish
     /// does not wait where that is only said.
-    fn waits_for_name(
+    pub(super) fn waits_for_name(
         &self,
         region: &Region,
         target: &MailFromDomain,
         name: &NamePlan,
     ) -> Option<Finding> {
-        if self.desired.observes && !name.would.is_empty() {
+        if self.desired.observes() && !name.would.is_empty() {
             return None;
         }
         if !name.is_ready() {
@@ -450,7 +401,7 @@ impl Scene<'_> {
             };
             return Some(Finding::new(reason, text));
         }
-        if !name.listed.contains_key(region.as_str()) && !self.desired.observes {
+        if !name.listed.contains_key(region.as_str()) && !self.desired.observes() {
             let text = format!("entering {region} in the ownership marker of {target}");
             return Some(Finding::new(Reason::Publishing, text));
         }

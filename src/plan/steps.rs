@@ -95,7 +95,7 @@ pub(super) fn steps(scene: &Scene<'_>, mut decided: Decided, memory: Memory, hel
     let mut memory = scene.remember(&decided, memory);
     let ready = condition(&status, ConditionType::Ready);
     let reason = ready.and_then(|c| Reason::ALL.iter().find(|r| r.as_str() == c.reason)).copied();
-    if scene.desired.observes {
+    if scene.desired.observes() {
         let mut plan = Plan { reason, ..Plan::default() };
         plan.memory = settle(scene, status, memory, decided.is_read(), &mut plan);
         return plan;
