@@ -14,8 +14,8 @@ pub use crd::{Crd, CrdError, crds};
 pub use policy::{Permission, SesMailFromPolicy, SesMailFromPolicySpec};
 pub use reason::{Progress, Reason};
 pub use spec::{
-    DeletionPolicy, DnsProvider, DnsSpec, RegionSpec, Rollout, SesMailFrom, SesMailFromSpec,
-    WildcardPolicy,
+    AdoptionPolicy, DeletionPolicy, DnsProvider, DnsSpec, Mode, RegionSpec, Rollout, SesMailFrom,
+    SesMailFromSpec, SpfSpec, WildcardPolicy,
 };
 pub use status::{RecordState, RecordStatus, RegionStatus, Sending, SesMailFromStatus, ZoneStatus};
 

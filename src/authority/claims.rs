@@ -38,7 +38,9 @@ pub struct Claimant {
     pub credentials: ServiceCredentials,
     /// The senders beside SES that its SPF record is to let in.
     pub spf_includes: BTreeSet<String>,
-    /// Whether it takes what it may have; one that only looks claims nothing.
+    /// Whether it takes what it may have. One that only looks stands against the
+    /// others as if it did, and is in nobody's way; but its markers are not to be
+    /// taken over.
     pub manages: bool,
     /// The owner of the marker that the take-over annotation spells out, if any.
     pub take_over: Option<Owner>,
@@ -157,14 +159,18 @@ impl Claims {
             return BTreeSet::new();
         }
         self.accounts.insert(credentials.clone(), account.to_owned());
-        let theirs = self
-            .claimants
-            .values()
-            .filter(|claimant| claimant.credentials.of(Service::Ses) == credentials);
-        let contested = theirs.flat_map(|claimant| claimant.contested().collect::<Vec<_>>());
-        let contenders = contested.filter_map(|contested| self.ranks.get(&contested));
-        let contenders = contenders.filter(|ranks| ranks.len() > 1);
-        contenders.flatten().map(|(_, _, key)| key.clone()).collect()
+        let mut touched = BTreeSet::new();
+        let uses = |claimant: &&Arc<Claimant>| claimant.credentials.of(Service::Ses) == credentials;
+        for claimant in self.claimants.values().filter(uses) {
+            let ranks = claimant.contested().filter_map(|contested| self.ranks.get(&contested));
+            let others = ranks.flatten().map(|(_, _, key)| key).filter(|key| **key != claimant.key);
+            let before = touched.len();
+            touched.extend(others.cloned());
+            if touched.len() > before {
+                touched.insert(claimant.key.clone());
+            }
+        }
+        touched
     }
 
     /// How an object stands against policies and all others. `None` where it

@@ -1,14 +1,18 @@
 //! What an object claims, from its spec and its status.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 
 use super::objects::{has_finalizer, key_of};
-use crate::api::{SesMailFrom, TAKE_OVER};
+use crate::api::{Mode, SesMailFrom, TAKE_OVER};
 use crate::authority::{Claimant, ServiceCredentials};
 use crate::mail::{Marker, Owner, Regions};
 use crate::plan::{asked_places, claimed_places};
+
+/// Whether the object takes what it may have: it is in Manage mode, or is being
+/// deleted and still has its finalizer. Any other only looks.
+fn manages(object: &SesMailFrom) -> bool {
+    object.spec.mode == Mode::Manage || object.metadata.deletion_timestamp.is_some()
+}
 
 /// The object's claims, by [`claimed_places`]. `None` for an object that is being deleted and that we do not hold up.
 pub fn claimant(object: &SesMailFrom, owner_id: &str, regions: &Regions) -> Option<Claimant> {
@@ -31,8 +35,8 @@ pub fn claimant(object: &SesMailFrom, owner_id: &str, regions: &Regions) -> Opti
         asked,
         places,
         credentials: ServiceCredentials::default(),
-        spf_includes: BTreeSet::new(),
-        manages: true,
+        spf_includes: object.spec.dns.spf.include.iter().cloned().collect(),
+        manages: manages(object),
         take_over: take_over.map(|marker| marker.owner),
     })
 }
@@ -44,7 +48,7 @@ mod tests {
 
     use super::*;
     use crate::controller::testing::object;
-    use crate::mail::Origin;
+    use crate::mail::{Origin, SpfOrigin};
 
     fn places(object: &SesMailFrom) -> Vec<String> {
         let claimant = claimant(object, "owner", &Regions::default()).unwrap();
@@ -84,8 +88,8 @@ mod tests {
         let marker = Marker {
             owner: owner.clone(),
             mx: Origin::Created,
-            spf: Origin::Created,
-            regions: ["us-east-1".to_owned()].into(),
+            spf: SpfOrigin::created(),
+            regions: [("us-east-1".to_owned(), Origin::Created)].into(),
         };
         object.metadata.annotations = Some([(TAKE_OVER.to_owned(), marker.to_string())].into());
         let claimant = claimant(&object, "owner", &Regions::default()).unwrap();

@@ -9,6 +9,7 @@ mod backoff;
 mod caches;
 mod claimant;
 mod kubernetes;
+mod led;
 mod live;
 mod lookups;
 mod memories;
@@ -32,6 +33,7 @@ mod watched;
 
 pub use claimant::claimant;
 pub use kubernetes::{Kubernetes, api_client, watch_client};
+pub use led::Led;
 pub use live::Live;
 pub use memories::Memories;
 pub use objects::{ObjectError, Objects, Subject, has_finalizer, key_of};

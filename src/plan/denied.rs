@@ -170,7 +170,8 @@ impl Scene<'_> {
         self.denied.iter().find_map(|(place, denial)| {
             let Place::Region(region) = place else { return None };
             let status = self.region_status(region).and_then(|s| s.mail_from_domain.as_deref());
-            let holds = marker.regions.contains(region.as_str()) || status == Some(name.as_str());
+            let holds =
+                marker.regions.contains_key(region.as_str()) || status == Some(name.as_str());
             holds.then_some((region, denial))
         })
     }

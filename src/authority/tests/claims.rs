@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::authority::{Claimant, Claims, Grant, Look, ObjectKey, Refusal, Standing};
-use crate::mail::{Marker, Origin, Owner};
+use crate::mail::{Marker, Origin, Owner, SpfOrigin};
 
 const MORE: &str = "eu-west-1";
 
@@ -89,8 +89,8 @@ fn marker(namespace: &str, object: &str) -> Marker {
     Marker {
         owner: Owner::of("cluster", namespace, object),
         mx: Origin::Created,
-        spf: Origin::Created,
-        regions: BTreeSet::new(),
+        spf: SpfOrigin::created(),
+        regions: std::collections::BTreeMap::new(),
     }
 }
 

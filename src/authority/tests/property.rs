@@ -148,7 +148,7 @@ fn wanted_names(wish: &Wish) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn what_is_allowed_one_policy_allows_in_whole(
