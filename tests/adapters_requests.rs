@@ -167,6 +167,7 @@ async fn a_question_that_asks_for_later_than_what_is_on_its_way_is_sent_again() 
 #[tokio::test(start_paused = true)]
 async fn a_call_without_answer_fails_after_the_time_limit() {
     let canned = Canned::default();
+    canned.answer_sts();
     canned.answer(Answer::Hang);
     let settings = Settings { request_timeout: Duration::from_secs(7), ..fast() };
     let mut operator = canned.operator(settings);
@@ -315,6 +316,7 @@ async fn who_does_not_fetch_a_permit_does_not_keep_the_zone() {
 #[tokio::test(start_paused = true)]
 async fn what_runs_in_the_background_ends_with_the_adapter() {
     let canned = Canned::default();
+    canned.answer_sts();
     canned.answer(Answer::Hang);
     let operator = canned.operator(Settings { request_timeout: Duration::from_hours(1), ..fast() });
     let a = object("a", &[]);

@@ -9,6 +9,7 @@ mod mx;
 mod name;
 mod record;
 mod region;
+mod role;
 mod spf;
 mod txt;
 
@@ -21,5 +22,6 @@ pub use record::{
     Routing, Seen, Surroundings, Zone,
 };
 pub use region::{Partition, Region, RegionError, Regions};
+pub use role::{RoleArn, RoleArnError};
 pub use spf::{AMAZON_SES, Spf, SpfFault};
 pub use txt::{TxtError, decode as decode_txt, encode as encode_txt};

@@ -1,6 +1,7 @@
 //! HTTP without a network: every request is kept, every answer given by the test.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_smithy_runtime_api::client::http::{
@@ -14,6 +15,8 @@ use ses_mailfrom::clock::Clock;
 use tokio::sync::Notify;
 
 use super::{Operator, sdk};
+
+const WHOSE: &str = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult><Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
 
 /// What the next request meets.
 pub enum Answer {
@@ -42,6 +45,7 @@ pub struct Sent {
 pub struct Canned {
     pub sent: Arc<Mutex<Vec<Sent>>>,
     answers: Arc<Mutex<VecDeque<Answer>>>,
+    by_hand: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Canned {
@@ -58,6 +62,12 @@ impl Canned {
 
     pub fn ok(&self, body: &str) -> &Self {
         self.answer(Answer::Body(200, body.to_owned()))
+    }
+
+    /// From now on the test answers also the question whose credentials these
+    /// are, which is else answered unseen: it goes before every other.
+    pub fn answer_sts(&self) {
+        self.by_hand.store(true, Ordering::Relaxed);
     }
 
     pub fn sent(&self) -> Vec<Sent> {
@@ -82,10 +92,14 @@ impl Canned {
 impl HttpConnector for Canned {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let body = request.body().bytes().map(<[u8]>::to_vec).unwrap_or_default();
+        let body = String::from_utf8(body).unwrap();
+        if body.contains("Action=GetCallerIdentity") && !self.by_hand.load(Ordering::Relaxed) {
+            return HttpConnectorFuture::ready(Ok(response(200, WHOSE.to_owned())));
+        }
         let path = request.uri().trim_start_matches("http://127.0.0.1:9");
         self.sent.lock().unwrap().push(Sent {
             line: format!("{} {path}", request.method()),
-            body: String::from_utf8(body).unwrap(),
+            body,
             at: tokio::time::Instant::now(),
         });
         let answer = self.answers.lock().unwrap().pop_front();
