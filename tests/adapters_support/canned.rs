@@ -74,13 +74,18 @@ impl Canned {
         self.sent.lock().unwrap().clone()
     }
 
-    /// An operator at this end, on Tokio's clock.
-    pub fn operator(&self, settings: Settings) -> Operator {
+    /// An operator at this end, on Tokio's clock, which knows whose its
+    /// credentials are unless the test is to answer that.
+    pub async fn operator(&self, settings: Settings) -> Operator {
         let begun = tokio::time::Instant::now();
         let start = jiff::Timestamp::from_second(1_790_000_000).unwrap();
         let clock = Clock::from_fn(move || start + begun.elapsed());
         let sdk = sdk("http://127.0.0.1:9", "key", Some(self.client()));
-        Operator::new(&sdk, settings, clock)
+        let mut operator = Operator::new(&sdk, settings, clock);
+        if !self.by_hand.load(Ordering::Relaxed) {
+            operator.knows_its_account().await;
+        }
+        operator
     }
 
     fn client(&self) -> SharedHttpClient {
