@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_simulator::{
     ACCESS_KEY, ACCOUNT, Call, Config, Fault, Listen, Matching, Quotas, Role, Serving, SimClock,
-    Simulator, StsConfig, Trouble, World, ZoneSpec,
+    Simulator, Trouble, WallClock, World, ZoneSpec,
 };
 use jiff::Timestamp;
 use ses_mailfrom::authority::{Service, ServiceCredentials};
@@ -43,24 +43,27 @@ fn trusting() -> Role {
     }
 }
 
+fn furnish(world: &mut World) {
+    world.add_role(SES_ROLE, trusting());
+    world.add_role(DNS_ROLE, trusting());
+    world.set_identity(SES_ACCOUNT, REGION, "example.com", true);
+    world.create_zone(ZoneSpec::public(DNS_ACCOUNT, "example.com").id("Z1")).unwrap();
+}
+
 impl Stage {
     async fn new() -> Self {
-        Self::with(Config { quotas: Quotas::off(), ..Config::default() }).await
-    }
-
-    async fn with(config: Config) -> Self {
-        let sim = Simulator::new(config, SimClock::manual());
-        sim.with(|world| {
-            world.add_role(SES_ROLE, trusting());
-            world.add_role(DNS_ROLE, trusting());
-            world.set_identity(SES_ACCOUNT, REGION, "example.com", true);
-            world.create_zone(ZoneSpec::public(DNS_ACCOUNT, "example.com").id("Z1")).unwrap();
-        });
+        let begun = Timestamp::now();
+        let now = Arc::new(Mutex::new(begun));
+        let shown = Arc::clone(&now);
+        let wall = move || shown.lock().unwrap().duration_since(begun).unsigned_abs();
+        let config = Config { quotas: Quotas::off(), ..Config::default() };
+        let sim = Simulator::new(config, SimClock::on(WallClock::new(wall), 0.0));
+        sim.with(furnish);
         let serving = sim.serve(Listen::default()).await.unwrap();
-        Self { sim, serving, now: Arc::new(Mutex::new(Timestamp::now())) }
+        Self { sim, serving, now }
     }
 
-    /// On a clock that [`Stage::pass`] moves.
+    /// On the clock that [`Stage::pass`] moves for AWS as well.
     fn operator(&self) -> Operator {
         let settings = Settings { owner_id: "cluster".to_owned(), ..fast() };
         let now = Arc::clone(&self.now);
@@ -202,16 +205,12 @@ async fn a_session_goes_on_while_sts_is_in_trouble_and_no_longer_than_it_lasts()
 
 #[tokio::test]
 async fn a_session_that_aws_ended_early_is_replaced_within_the_question() {
-    let config = Config {
-        quotas: Quotas::off(),
-        sts: StsConfig { session: Some(Duration::from_hours(1)) },
-        ..Config::default()
-    };
-    let stage = Stage::with(config).await;
+    let stage = Stage::new().await;
     let mut operator = stage.operator();
     let a = actor("a");
     assert!(sees_identity(&mut operator, &a).await);
     stage.edit(World::end_sessions);
+    stage.pass(Duration::from_secs(1));
     assert!(sees_identity(&mut operator, &a).await);
     assert_eq!(stage.calls(ASSUME).len(), 2);
     stage.edit(World::end_sessions);
@@ -264,14 +263,16 @@ async fn a_role_that_refuses_is_left_alone_however_many_objects_ask() {
 #[tokio::test]
 async fn two_roles_of_one_account_share_its_quota() {
     let config = Config { quotas: Quotas::scaled(20.0), ..Config::default() };
-    let stage = Stage::with(config).await;
+    let sim = Simulator::new(config, SimClock::manual());
     let second = "arn:aws:iam::111111111111:role/second";
-    stage.edit(|world| world.add_role(second, trusting()));
-    let now = Arc::clone(&stage.now);
+    sim.with(|world| {
+        furnish(world);
+        world.add_role(second, trusting());
+    });
+    let serving = sim.serve(Listen::default()).await.unwrap();
     let settings = Settings { owner_id: "cluster".to_owned(), ses_rate: 19.0, ..fast() };
-    let clock = Clock::from_fn(move || *now.lock().unwrap());
-    let sdk = sdk(&stage.serving.endpoint(), ACCESS_KEY, None);
-    let mut operator = Operator::new(&sdk, settings, clock);
+    let sdk = sdk(&serving.endpoint(), ACCESS_KEY, None);
+    let mut operator = Operator::new(&sdk, settings, Clock::system());
     let first = actor("a");
     let other = ServiceCredentials { ses: role(second), ..ServiceCredentials::default() };
     let other = object_with("b", &[NAME], other);

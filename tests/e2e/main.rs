@@ -15,6 +15,7 @@ mod kill;
 mod life;
 mod living;
 mod refusals;
+mod roles;
 mod stage;
 mod story;
 mod window;
