@@ -51,10 +51,12 @@ pub use self::{
     },
     dns::{PARENT, RESOLVER},
     faults::{Fault, FaultId, Gate, GatePoint, Matching, Trouble},
-    log::{Call, Event, EventKind, IdentityKey, MailFromStatus, Outcome, Sending, Service},
+    log::{
+        Call, DnsQuestion, Event, EventKind, IdentityKey, MailFromStatus, Outcome, Sending, Service,
+    },
     name::{Name, NameError},
     outside::EditError,
-    record::{AliasTarget, RecordKey, RecordSet, RecordType, Routing},
+    record::{AliasTarget, RecordKey, RecordSet, RecordType, Routing, txt_strings},
     route53::{Delegation, Zone, ZoneSpec},
     scenario::{
         Scenario, ScenarioAccount, ScenarioError, ScenarioIdentity, ScenarioRecord, ScenarioRole,
