@@ -61,7 +61,10 @@ async fn a_role_is_one_of_the_regions_partition_and_may_change() {
     bench.refuses(json!({ "dns": { "roleARN": elsewhere } }), "spec.dns.roleARN", says).await;
     let gov = json!({ "regions": [{ "name": "us-gov-west-1" }], "roleARN": format!("{account}:role/ses") });
     bench.refuses(gov, "spec.roleARN", says).await;
-    bench.create("moving", &with(&json!({ "roleARN": format!("{account}:role/one") }))).await.unwrap();
+    bench
+        .create("moving", &with(&json!({ "roleARN": format!("{account}:role/one") })))
+        .await
+        .unwrap();
     for role in [json!(format!("{account}:role/two")), json!(null)] {
         bench.merge("moving", &json!({ "roleARN": role })).await.expect("a role may change");
     }
