@@ -147,7 +147,8 @@ impl Aws {
 
     /// The account of the credentials for a service: twelve digits.
     pub fn account(&self, sight: Sight, service: Service, not_before: Timestamp) -> Reply<String> {
-        self.look(Account, sight.credentials(service), sight.object(), not_before)
+        let credentials = sight.credentials(service).clone();
+        self.look(Account, &credentials, &sight.into_object(), not_before)
     }
 
     /// What SES says of an identity; `None` where it knows no such identity.
@@ -265,15 +266,16 @@ impl Aws {
         sight: Sight,
         not_before: Timestamp,
     ) -> Reply<Q::Value> {
-        let (credentials, object) = (sight.credentials(service), sight.object());
-        if !self.access.caller(credentials).is_known() {
-            match self.look(Account, credentials, object, Timestamp::MIN) {
+        let credentials = sight.credentials(service).clone();
+        let object = sight.into_object();
+        if !self.access.caller(&credentials).is_known() {
+            match self.look(Account, &credentials, &object, Timestamp::MIN) {
                 Reply::Known { .. } => {}
                 Reply::NotYet => return Reply::NotYet,
                 Reply::Failed { error, retry_at } => return Reply::Failed { error, retry_at },
             }
         }
-        self.look(question, credentials, object, not_before)
+        self.look(question, &credentials, &object, not_before)
     }
 
     fn look<Q: Ask>(

@@ -221,7 +221,8 @@ fn session_name(namespace: &str) -> String {
         return whole;
     }
     let digest = Sha256::digest(namespace);
-    let digest: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest =
+        format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]));
     let cut: String = whole.chars().take(NAME_MAX - 1 - digest.len()).collect();
     format!("{cut}-{digest}")
 }
