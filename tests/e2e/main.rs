@@ -18,6 +18,7 @@ mod life;
 mod living;
 mod mode;
 mod refusals;
+mod roles;
 mod spf;
 mod stage;
 mod story;
