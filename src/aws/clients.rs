@@ -9,7 +9,7 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 
-use super::lock;
+use super::{Clearance, lock};
 use crate::mail::Region;
 
 /// Where Route 53's one endpoint signs; STS answers there as well where no
@@ -26,13 +26,14 @@ pub async fn load_config() -> SdkConfig {
 #[derive(Debug)]
 pub(super) struct Clients {
     base: SdkConfig,
+    clearance: Clearance,
     pub(super) sts: aws_sdk_sts::Client,
     pub(super) route53: aws_sdk_route53::Client,
     ses: Mutex<HashMap<Region, aws_sdk_sesv2::Client>>,
 }
 
 impl Clients {
-    pub(super) fn new(sdk: &SdkConfig, timeout: Duration) -> Self {
+    pub(super) fn new(sdk: &SdkConfig, timeout: Duration, clearance: Clearance) -> Self {
         let timeouts =
             TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
         let mut base = sdk.clone().into_builder();
@@ -44,13 +45,16 @@ impl Clients {
         let base = base.build();
         let home = || aws_config::Region::from_static(HOME_REGION);
         let sts_region = base.region().cloned().unwrap_or_else(home);
-        let sts = aws_sdk_sts::config::Builder::from(&base).region(sts_region).build();
-        let route53 = aws_sdk_route53::config::Builder::from(&base).region(home()).build();
+        let sts = aws_sdk_sts::config::Builder::from(&base).region(sts_region);
+        let sts = sts.interceptor(clearance.clone()).build();
+        let route53 = aws_sdk_route53::config::Builder::from(&base).region(home());
+        let route53 = route53.interceptor(clearance.clone()).build();
         Self {
             sts: aws_sdk_sts::Client::from_conf(sts),
             route53: aws_sdk_route53::Client::from_conf(route53),
             ses: Mutex::default(),
             base,
+            clearance,
         }
     }
 
@@ -58,7 +62,8 @@ impl Clients {
     pub(super) fn ses(&self, region: &Region) -> aws_sdk_sesv2::Client {
         let make = || {
             let name = aws_config::Region::new(region.as_str().to_owned());
-            let config = aws_sdk_sesv2::config::Builder::from(&self.base).region(name).build();
+            let config = aws_sdk_sesv2::config::Builder::from(&self.base).region(name);
+            let config = config.interceptor(self.clearance.clone()).build();
             aws_sdk_sesv2::Client::from_conf(config)
         };
         lock(&self.ses).entry(region.clone()).or_insert_with(make).clone()

@@ -112,6 +112,12 @@ impl Store {
         }
     }
 
+    /// Whether this version of an object is the one known, and does not parse.
+    pub(super) fn is_unreadable(&self, key: &ObjectKey, of: &str) -> bool {
+        let known = self.lock();
+        matches!(known.held.get(key), Some(Held::Unreadable { version }) if version == of)
+    }
+
     /// Every object known, those that do not parse included.
     pub fn keys(&self) -> Vec<ObjectKey> {
         self.lock().held.keys().cloned().collect()

@@ -13,6 +13,7 @@ mod faults;
 mod held;
 mod keep;
 mod kill;
+mod leases;
 mod life;
 mod living;
 mod mode;
