@@ -80,7 +80,7 @@ async fn repaired_once(
 }
 
 /// How many Events of this reason there are about objects of the stage.
-async fn events(stage: &Stage, reason: &str) -> usize {
+pub(crate) async fn events(stage: &Stage, reason: &str) -> usize {
     let api: Api<Event> = Api::namespaced(stage.client(), &stage.namespace);
     let all = api.list(&ListParams::default()).await.expect("Events");
     all.items.iter().filter(|event| event.reason.as_deref() == Some(reason)).count()

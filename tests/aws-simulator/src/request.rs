@@ -17,6 +17,8 @@ pub(crate) struct Scope {
     pub(crate) access_key: String,
     pub(crate) region: String,
     pub(crate) service: String,
+    /// Of a session.
+    pub(crate) token: Option<String>,
 }
 
 impl Scope {
@@ -28,7 +30,9 @@ impl Scope {
         let mut parts = credential.trim().split('/');
         let (access_key, _date) = (parts.next()?.to_owned(), parts.next()?);
         let (region, service) = (parts.next()?.to_owned(), parts.next()?.to_owned());
-        Some(Self { access_key, region, service })
+        let token = request.headers().get("x-amz-security-token");
+        let token = token.and_then(|token| token.to_str().ok()).map(str::to_owned);
+        Some(Self { access_key, region, service, token })
     }
 }
 

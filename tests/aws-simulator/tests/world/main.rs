@@ -10,3 +10,4 @@ mod route53;
 mod ses;
 mod ses_states;
 mod stage;
+mod sts;
