@@ -27,6 +27,7 @@ mod clock;
 mod config;
 mod dns;
 mod faults;
+mod iam;
 mod log;
 mod name;
 mod outside;
@@ -42,6 +43,7 @@ mod throttle;
 mod world;
 mod zones;
 
+use self::api::ApiError;
 pub use self::{
     clock::{SimClock, SimTime, WallClock},
     config::{
@@ -51,6 +53,7 @@ pub use self::{
     },
     dns::{PARENT, RESOLVER},
     faults::{Fault, FaultId, Gate, GatePoint, Matching, Trouble},
+    iam::PolicyError,
     log::{
         Call, DnsQuestion, Event, EventKind, IdentityKey, MailFromStatus, Outcome, Sending, Service,
     },

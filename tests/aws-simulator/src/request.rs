@@ -6,7 +6,8 @@ use http::{Request, header};
 use crate::{
     api::{ApiError, Protocol, Success, form},
     faults::Asked,
-    log::{Call, Outcome, Service},
+    iam::Question,
+    log::{Call, Outcome},
     route53, ses, sts,
     world::World,
 };
@@ -123,22 +124,42 @@ impl Parsed {
         }
     }
 
-    /// ARN of what it is about.
+    /// ARN of what it is about, as the service authorization reference has it:
+    /// lists, and SES's reads of many identities, are about `*`.
     pub(crate) fn resource(&self, account: &str) -> String {
         let region = &self.scope.region;
-        match (self.protocol.service(), self.targets.first()) {
-            (Service::Ses, Some(identity)) => {
-                format!("arn:aws:ses:{region}:{account}:identity/{identity}")
+        let partition = partition(region);
+        match (self.protocol, self.targets.first()) {
+            (Protocol::SesV2, Some(identity)) => {
+                format!("arn:{partition}:ses:{region}:{account}:identity/{identity}")
             }
-            (Service::Route53, Some(id)) if self.action == "GetChange" => {
-                format!("arn:aws:route53:::change/{id}")
+            (Protocol::Route53, Some(id)) if self.action == "GetChange" => {
+                format!("arn:{partition}:route53:::change/{id}")
             }
-            (Service::Route53, Some(id)) if self.action != "ListHostedZonesByName" => {
-                format!("arn:aws:route53:::hostedzone/{id}")
+            (Protocol::Route53, Some(id)) if self.action != "ListHostedZonesByName" => {
+                format!("arn:{partition}:route53:::hostedzone/{id}")
             }
-            (Service::Sts, Some(role)) => role.clone(),
+            (Protocol::Sts, Some(role)) => role.clone(),
             _ => "*".to_owned(),
         }
+    }
+
+    /// What IAM is asked about it; none for what needs no permission, or was
+    /// not understood and so is answered with an error of its own.
+    pub(crate) fn question(&self, who: &str, account: &str) -> Option<Question> {
+        let input = self.input.as_ref().ok()?;
+        if self.action == "GetCallerIdentity" {
+            return None;
+        }
+        let action = format!("{}:{}", self.protocol.iam(), self.action);
+        let question = Question::new(&action, &self.resource(account))
+            .with("aws:PrincipalArn", [who])
+            .with("aws:PrincipalAccount", [account])
+            .with("aws:RequestedRegion", [self.scope.region.as_str()]);
+        Some(match input {
+            Input::Route53(input) => input.describe_to_iam(question),
+            Input::Ses(_) | Input::Sts(_) => question,
+        })
     }
 
     /// The zone that it changes.
@@ -156,6 +177,14 @@ impl Parsed {
             Input::Route53(input) => route53::run(world, account, input),
             Input::Sts(input) => sts::run(world, account, &self.scope.access_key, input),
         }
+    }
+}
+
+fn partition(region: &str) -> &'static str {
+    match region {
+        _ if region.starts_with("us-gov-") => "aws-us-gov",
+        _ if region.starts_with("eusc-") => "aws-eusc",
+        _ => "aws",
     }
 }
 
