@@ -297,9 +297,17 @@ mod tests {
             arn("us-east-1", "123456789012", "example.com"),
             arn("us-west-2", "*", "example.com"),
         ];
+        // A MAIL FROM domain is looked for among the identities of its region.
+        let mut read = identities.clone();
+        read.extend([
+            arn("eu-west-1", "*", "eu.example.com"),
+            arn("us-east-1", "*", "own.example.org"),
+            arn("us-east-1", "123456789012", "bounce.example.com"),
+        ]);
+        read.sort();
         let zone = |id: &str| vec![format!("arn:aws:route53:::hostedzone/{id}")];
         let expected = [
-            ("ReadIdentities", identities.clone()),
+            ("ReadIdentities", read),
             ("SetMailFrom", identities),
             ("FindZone", vec!["*".to_owned()]),
             ("ReadRecords", zone("*")),

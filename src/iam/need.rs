@@ -11,8 +11,11 @@ use crate::mail::{DomainName, HostedZoneId, MailFromDomain, NameError, Partition
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Need {
     pub(super) partition: Partition,
-    /// ARNs of identities.
+    /// ARNs of the identities whose MAIL FROM is set.
     pub(super) identities: BTreeSet<String>,
+    /// ARNs of the MAIL FROM domains, as identities: one that is itself an
+    /// identity that sends is refused, so each is looked for.
+    pub(super) names_as_identities: BTreeSet<String>,
     /// By zone, the names that are changed there, normalised; of a zone without
     /// names, any name.
     pub(super) names: BTreeMap<ZonePattern, BTreeSet<String>>,
@@ -55,7 +58,8 @@ impl Need {
     /// Of any object: every identity, name and zone of the account.
     pub fn anything(partition: Partition) -> Self {
         let identities = BTreeSet::from([identity_arn(partition, "*", "*", "*")]);
-        Self { partition, identities, names: BTreeMap::from([(ZonePattern::Any, BTreeSet::new())]) }
+        let names = BTreeMap::from([(ZonePattern::Any, BTreeSet::new())]);
+        Self { partition, identities, names_as_identities: BTreeSet::new(), names }
     }
 
     /// Of these objects: what their specs ask for, and what their statuses say
@@ -64,7 +68,12 @@ impl Need {
     pub fn of(objects: &[SesMailFrom]) -> Result<Self, NeedError> {
         let first = objects.iter().flat_map(|object| &object.spec.regions).next();
         let partition = first.map_or(Partition::Aws, |region| Partition::of_name(&region.name));
-        let mut need = Self { partition, identities: BTreeSet::new(), names: BTreeMap::new() };
+        let mut need = Self {
+            partition,
+            identities: BTreeSet::new(),
+            names_as_identities: BTreeSet::new(),
+            names: BTreeMap::new(),
+        };
         objects.iter().try_for_each(|object| need.add(&Asking::new(object)))?;
         Ok(need)
     }
@@ -81,12 +90,13 @@ impl Need {
             let arn = identity_arn(self.partition, region, account, domain.as_str());
             self.identities.insert(arn);
         }
-        let shared = spec.regions.iter().any(|region| region.subdomain.is_none());
-        let own = spec.regions.iter().filter_map(|region| region.subdomain.as_deref());
-        for subdomain in own.chain(shared.then_some(spec.subdomain.as_str())) {
+        for region in &spec.regions {
+            let subdomain = region.subdomain.as_ref().unwrap_or(&spec.subdomain);
             let name = asking.named(MailFromDomain::new(subdomain, &domain))?;
-            let zone = asking.zone_of(name.name());
-            self.change(asking, zone, name.name())?;
+            let account = asking.account(&region.name)?;
+            let arn = identity_arn(self.partition, &region.name, account, name.name().as_str());
+            self.names_as_identities.insert(arn);
+            self.change(asking, asking.zone_of(name.name()), name.name())?;
         }
         for record in asking.records() {
             let name = asking.named(MailFromDomain::below(&record.name, &domain))?;

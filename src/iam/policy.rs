@@ -28,11 +28,11 @@ pub fn policy(need: &Need, parts: &[Part]) -> Document {
 }
 
 fn of_ses(need: &Need) -> [Statement; 2] {
-    let identities = || need.identities.iter().cloned();
+    let set = || need.identities.iter().cloned();
+    let read: BTreeSet<String> = set().chain(need.names_as_identities.iter().cloned()).collect();
     [
-        Statement::allow("ReadIdentities", &["ses:GetEmailIdentity"]).on(identities()),
-        Statement::allow("SetMailFrom", &["ses:PutEmailIdentityMailFromAttributes"])
-            .on(identities()),
+        Statement::allow("ReadIdentities", &["ses:GetEmailIdentity"]).on(read),
+        Statement::allow("SetMailFrom", &["ses:PutEmailIdentityMailFromAttributes"]).on(set()),
     ]
 }
 

@@ -10,6 +10,7 @@ mod claims;
 mod deletion;
 mod faults;
 mod held;
+mod iam;
 mod keep;
 mod kill;
 mod life;
