@@ -55,6 +55,7 @@ help:
 	@echo "make lint        format, clippy, documentation"
 	@echo "make generate    CRDs and manifests from the Rust types"
 	@echo "make fuzz        the fuzz targets for FUZZ_SECONDS (60), seeded by FUZZ_SEED (1)"
+	@echo "make soak        a long random run among others who edit the same records (SOAK_MINUTES, SOAK_SEED)"
 	@echo "make bench-life  time and API writes of one object on its way to Ready"
 
 .PHONY: control-plane
@@ -91,6 +92,12 @@ lint:
 .PHONY: generate
 generate:
 	SES_MAILFROM_GENERATE=1 $(CARGO) test -p ses-mailfrom --test generated
+
+# SOAK_MINUTES (20) and SOAK_SEED (drawn, and printed) choose the run.
+.PHONY: soak
+soak: control-plane
+	$(CARGO) build --release --workspace --bins
+	"$(CARGO_TARGET_DIR)/release/soak" "$(CARGO_TARGET_DIR)/release/ses-mailfrom"
 
 .PHONY: bench-life
 bench-life: control-plane

@@ -9,6 +9,7 @@ mod mx;
 mod name;
 mod record;
 mod region;
+mod role;
 mod spf;
 mod txt;
 
@@ -21,6 +22,7 @@ pub use record::{
     Routing, Seen, Surroundings, Zone,
 };
 pub use region::{Partition, Region, RegionError, Regions};
+pub use role::{RoleArn, RoleArnError};
 pub use spf::{
     AMAZON_SES, MergeRefusal, Merged, Spf, SpfAll, SpfFault, SpfInclude, SpfSyntaxError, TermError,
 };

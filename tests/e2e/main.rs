@@ -16,6 +16,7 @@ mod kill;
 mod life;
 mod living;
 mod refusals;
+mod roles;
 mod stage;
 mod story;
 mod window;

@@ -59,7 +59,7 @@ pub use self::{
     },
     name::{Name, NameError},
     outside::EditError,
-    record::{AliasTarget, RecordKey, RecordSet, RecordType, Routing},
+    record::{AliasTarget, RecordKey, RecordSet, RecordType, Routing, txt_strings},
     route53::{Delegation, Zone, ZoneSpec},
     scenario::{
         Scenario, ScenarioAccount, ScenarioError, ScenarioIdentity, ScenarioRecord, ScenarioRole,

@@ -202,7 +202,7 @@ fn txt_fault(value: &str) -> Option<&'static str> {
 
 /// The character-strings of a TXT value: quoted, apart by blanks, with `\"`,
 /// `\\` and octal escapes. None if it is not of that form.
-pub(crate) fn txt_strings(value: &str) -> Option<Vec<Vec<u8>>> {
+pub fn txt_strings(value: &str) -> Option<Vec<Vec<u8>>> {
     let mut strings = Vec::new();
     let mut rest = value.trim().as_bytes();
     while !rest.is_empty() {

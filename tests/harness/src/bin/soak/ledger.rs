@@ -1,0 +1,190 @@
+//! What stands in DNS and SES that others made, kept from the simulated world's
+//! own log and not from anything that the operator says; and what of it the
+//! operator's writes have harmed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_simulator::{EventKind, IdentityKey, Name, Outcome, RecordType, Simulator, World, Zone};
+
+use crate::spf::Spf;
+
+/// What belongs to others.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// Events of the world that have been judged.
+    judged: usize,
+    /// Values as they were written, SPF records and markers apart.
+    values: BTreeMap<(Name, RecordType), Vec<String>>,
+    spf: BTreeMap<Name, Vec<Spf>>,
+    settings: BTreeMap<IdentityKey, Held>,
+    /// Domains whose object says `adoptionPolicy: Always`: its MX records and
+    /// MAIL FROM settings may be swapped.
+    swappable: BTreeSet<String>,
+    harmed: Vec<String>,
+}
+
+/// A MAIL FROM domain that others set.
+#[derive(Debug)]
+struct Held {
+    domain: String,
+    /// How many calls there had been.
+    calls: usize,
+}
+
+impl Ledger {
+    /// Lets the operator swap what it finds for this domain.
+    pub(crate) fn let_swap(&mut self, domain: &str) {
+        self.swappable.insert(domain.to_owned());
+    }
+
+    /// Edits the world as others do, and notes what is theirs from then on.
+    pub(crate) fn edit(&mut self, simulator: &Simulator, edit: impl FnOnce(&mut World)) {
+        simulator.with(|world| {
+            self.judge(world);
+            edit(world);
+            for event in &world.events()[self.judged..] {
+                if let EventKind::RecordSet { name, kind, from, to, .. } = &event.kind {
+                    self.claim(name, *kind, values(from.as_ref()), values(to.as_ref()));
+                }
+            }
+            self.judged = world.events().len();
+        });
+    }
+
+    /// Others have set MAIL FROM, or cleared it, by [`Ledger::edit`].
+    pub(crate) fn set(&mut self, simulator: &Simulator, key: &IdentityKey, domain: Option<&str>) {
+        let calls = simulator.with(|world| world.calls().len());
+        match domain.map(str::to_owned) {
+            Some(domain) => self.settings.insert(key.clone(), Held { domain, calls }),
+            None => self.settings.remove(key),
+        };
+    }
+
+    /// Judges everything that has happened since the last time; all of it was
+    /// the operator's, or SES's own.
+    pub(crate) fn look(&mut self, simulator: &Simulator) {
+        simulator.with(|world| self.judge(world));
+    }
+
+    /// What has been harmed, in words.
+    pub(crate) fn harmed(&self) -> &[String] {
+        &self.harmed
+    }
+
+    fn judge(&mut self, world: &World) {
+        for event in &world.events()[self.judged..] {
+            match &event.kind {
+                EventKind::RecordSet { name, kind, from, to, .. } => {
+                    self.written(name, *kind, values(from.as_ref()), values(to.as_ref()));
+                }
+                EventKind::MailFromPut { identity, domain, .. } => {
+                    self.put(world, event.order, identity, domain);
+                }
+                _ => {}
+            }
+        }
+        self.judged = world.events().len();
+    }
+
+    /// Others made `to` of `from`: what is new in it is theirs.
+    fn claim(&mut self, name: &Name, kind: RecordType, from: &[String], to: &[String]) {
+        let key = (name.clone(), kind);
+        let before = self.values.remove(&key).unwrap_or_default();
+        let plain = to.iter().filter(|value| !is_marker(value) && Spf::of(value).is_none());
+        let theirs = plain.filter(|value| before.contains(value) || !from.contains(value));
+        self.values.insert(key, theirs.cloned().collect());
+        if kind == RecordType::TXT {
+            let before = self.spf.remove(name).unwrap_or_default();
+            let records = to.iter().filter_map(|value| Spf::edited(value, from, &before));
+            self.spf.insert(name.clone(), records.collect());
+        }
+    }
+
+    /// The operator made `to` of `from`.
+    fn written(&mut self, name: &Name, kind: RecordType, from: &[String], to: &[String]) {
+        let theirs = self.values.get(&(name.clone(), kind)).cloned().unwrap_or_default();
+        let swapped = kind == RecordType::MX && self.may_swap(&name.plain());
+        for lost in theirs.iter().filter(|value| !to.contains(value) && !swapped) {
+            self.harmed.push(format!("{name} {kind}: {lost} is gone: {from:?} became {to:?}"));
+        }
+        if swapped {
+            self.values.entry((name.clone(), kind)).or_default().retain(|v| to.contains(v));
+        }
+        let added = to.iter().any(|value| !from.contains(value));
+        if kind == RecordType::MX && added && to.len() > 1 {
+            self.harmed.push(format!("{name} has several MX: {from:?} became {to:?}"));
+        }
+        if kind == RecordType::TXT {
+            let before = self.spf.remove(name).unwrap_or_default();
+            match Spf::rewritten(&before, to) {
+                Ok(after) => drop(self.spf.insert(name.clone(), after)),
+                Err(why) => {
+                    self.harmed.push(format!("{name} SPF: {why}: {from:?} became {to:?}"));
+                    self.spf.insert(name.clone(), before);
+                }
+            }
+        }
+    }
+
+    /// SES has no compare-and-swap: a setting that nobody could have seen before
+    /// the put is lost, and not by anybody's fault.
+    fn put(&mut self, world: &World, order: u64, identity: &IdentityKey, domain: &str) {
+        let Some(theirs) = self.settings.get(identity) else { return };
+        if theirs.domain == domain {
+            return;
+        }
+        let since = world.calls().iter().skip(theirs.calls);
+        let mut reads = since.filter(|call| {
+            let of_it = call.targets.contains(&identity.identity);
+            let place = call.account == identity.account && call.region == identity.region;
+            of_it && place && call.outcome == Outcome::Ok && !call.action.starts_with("Put")
+        });
+        let seen = reads.any(|call| call.order < order);
+        if seen && !self.may_swap(&identity.identity) {
+            self.harmed.push(format!("{identity:?}: {:?} became {domain:?}", theirs.domain));
+        }
+        self.settings.remove(identity);
+    }
+
+    fn may_swap(&self, name: &str) -> bool {
+        let below = |domain: &String| name == domain || name.ends_with(&format!(".{domain}"));
+        self.swappable.iter().any(below)
+    }
+
+    /// What stands at the names below `domain` that nobody else made: left over,
+    /// once the last object is gone.
+    pub(crate) fn left_over(&self, world: &World, zone: &str, keys: &[IdentityKey]) -> Vec<String> {
+        let mut left = Vec::new();
+        for set in world.zone(zone).into_iter().flat_map(Zone::records) {
+            if ![RecordType::MX, RecordType::TXT].contains(&set.kind) {
+                continue;
+            }
+            let theirs = self.values.get(&(set.name.clone(), set.kind));
+            let is_theirs = |value: &String| {
+                let plain = theirs.is_some_and(|theirs| theirs.contains(value));
+                let mut spf = self.spf.get(&set.name).into_iter().flatten();
+                plain || spf.any(|record| record.is_all_theirs(value))
+            };
+            let ours = set.values.iter().filter(|value| !is_theirs(value));
+            left.extend(ours.map(|value| format!("{} {} {value}", set.name, set.kind)));
+        }
+        for key in keys {
+            let held = world.mail_from(&key.account, &key.region, &key.identity);
+            let held = held.and_then(|view| view.domain.as_ref());
+            if let Some((domain, _)) =
+                held.filter(|(d, _)| self.settings.get(key).map(|held| &held.domain) != Some(d))
+            {
+                left.push(format!("{} in {}: {domain}", key.identity, key.region));
+            }
+        }
+        left
+    }
+}
+
+fn values(values: Option<&Vec<String>>) -> &[String] {
+    values.map_or(&[], Vec::as_slice)
+}
+
+fn is_marker(value: &str) -> bool {
+    value.contains("ses-mailfrom-owner=")
+}
