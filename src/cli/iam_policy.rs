@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::values::{namespace, owner_id};
 use crate::api::SesMailFrom;
-use crate::iam::{self, Need, Part, Trust};
-use crate::mail::Partition;
+use crate::iam::{self, Holder, Need, Part, Trust};
+use crate::mail::{Partition, RoleArn};
 
 /// Characters of a managed policy (IAM quotas).
 const MANAGED_MAX: usize = 6_144;
@@ -26,6 +26,9 @@ pub struct IamPolicyFlags {
     /// A YAML or JSON file with SesMailFrom objects, as applied or as `kubectl get -o yaml` gives them, or `-` for standard input; may be given several times. Without it, the policy is for any object.
     #[arg(short, long, value_name = "FILE", conflicts_with = "trust")]
     filename: Vec<PathBuf>,
+    /// A role that objects name as `roleARN`: prints what it needs for them, instead of what the operator's own credentials need.
+    #[arg(long, value_name = "ARN", requires = "filename", conflicts_with = "trust", value_parser = role_arn)]
+    role_arn: Option<RoleArn>,
     /// The AWS partition, where no object tells it.
     #[arg(long, value_name = "PARTITION", default_value = "aws")]
     partition: PartitionName,
@@ -43,7 +46,7 @@ pub struct IamPolicyFlags {
     oidc_provider: Option<String>,
     /// ARN of the role that the operator runs with (assumed-role).
     #[arg(long, value_name = "ARN", required_if_eq("trust", "assumed-role"), value_parser = role_arn)]
-    operator_role: Option<String>,
+    operator_role: Option<RoleArn>,
     /// The operator's --owner-id; by default that is the UID of the namespace kube-system (assumed-role).
     #[arg(long, value_name = "TEXT", required_if_eq("trust", "assumed-role"), value_parser = owner_id)]
     owner_id: Option<String>,
@@ -128,27 +131,32 @@ impl IamPolicyFlags {
             }
             objects.extend(found);
         }
-        Ok(Need::of(&objects)?)
+        let holder = self.role_arn.as_ref().map_or(Holder::Operator, Holder::Role);
+        let need = Need::of(&objects, holder)?;
+        if need.is_empty() {
+            return Err("none of the objects names the role given by --role-arn".into());
+        }
+        Ok(need)
     }
 
     /// clap has seen to it that what `trusted` needs is there.
     fn trust(&self, trusted: Trusted) -> Result<Trust, Box<dyn Error>> {
-        let given = |value: &Option<String>, flag: &str| {
-            value.clone().ok_or_else(|| format!("--{flag} is needed"))
+        let given = |value: Option<&str>, flag: &str| {
+            value.map(str::to_owned).ok_or_else(|| format!("--{flag} is needed"))
         };
         Ok(match trusted {
             Trusted::Irsa => Trust::Irsa {
                 partition: Partition::from(self.partition).as_str().to_owned(),
-                account: given(&self.account, "account")?,
-                issuer: given(&self.oidc_provider, "oidc-provider")?,
+                account: given(self.account.as_deref(), "account")?,
+                issuer: given(self.oidc_provider.as_deref(), "oidc-provider")?,
                 service_account: self.service_account.clone(),
             },
             Trusted::PodIdentity => {
                 Trust::PodIdentity { service_account: self.service_account.clone() }
             }
             Trusted::AssumedRole => Trust::AssumedRole {
-                operator: given(&self.operator_role, "operator-role")?,
-                owner_id: given(&self.owner_id, "owner-id")?,
+                operator: given(self.operator_role.as_ref().map(RoleArn::as_str), "operator-role")?,
+                owner_id: given(self.owner_id.as_deref(), "owner-id")?,
                 namespaces: self.namespace.clone(),
             },
         })
@@ -208,16 +216,8 @@ fn issuer(text: &str) -> Result<String, String> {
     }
 }
 
-fn role_arn(text: &str) -> Result<String, String> {
-    let parts: Vec<&str> = text.split(':').collect();
-    let ok = matches!(parts.as_slice(), ["arn", _, "iam", "", account, role]
-        if self::account(account).is_ok() && role.starts_with("role/") && !role.contains('*'));
-    if ok {
-        Ok(text.to_owned())
-    } else {
-        Err("allowed is the ARN of a role, as in arn:aws:iam::123456789012:role/ses-mailfrom"
-            .to_owned())
-    }
+fn role_arn(text: &str) -> Result<RoleArn, String> {
+    RoleArn::parse(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -244,7 +244,7 @@ mod tests {
     }
 
     fn policy(objects: &str, parts: &[Part]) -> Value {
-        let need = Need::of(&parse(objects).unwrap()).unwrap();
+        let need = Need::of(&parse(objects).unwrap(), Holder::Operator).unwrap();
         serde_json::to_value(iam::policy(&need, parts)).unwrap()
     }
 
@@ -329,6 +329,47 @@ mod tests {
     }
 
     #[test]
+    fn each_role_gets_what_objects_name_it_for_and_the_operator_the_rest() {
+        let (ses, dns) =
+            ("arn:aws:iam::111111111111:role/ses", "arn:aws:iam::222222222222:role/dns");
+        let spec = |domain: &str, roles: &str| {
+            format!("{{domain: {domain}, subdomain: b, regions: [{{name: us-east-1}}], {roles}}}")
+        };
+        let objects = [
+            spec("example.com", &format!("roleARN: '{ses}', dns: {{roleARN: '{dns}'}}")),
+            spec("example.net", &format!("roleARN: '{ses}'")),
+            spec("example.org", ""),
+        ];
+        let objects = objects.map(|spec| object("{name: a}", &spec, "")).concat();
+        let objects = parse(&objects).unwrap();
+        let sids = |holder: Holder<'_>| {
+            let need = Need::of(&objects, holder).unwrap();
+            let policy = iam::policy(&need, &[Part::Ses, Part::Dns]);
+            let policy = serde_json::to_value(policy).unwrap();
+            let shown = policy.to_string();
+            let domains = ["example.com", "example.net", "example.org"];
+            let of: Vec<_> = domains.into_iter().filter(|domain| shown.contains(domain)).collect();
+            (resources(&policy), of)
+        };
+        let of_role = |arn: &str| sids(Holder::Role(&RoleArn::parse(arn).unwrap()));
+        let named = |resources: Vec<(String, Vec<String>)>| {
+            resources.into_iter().map(|(sid, _)| sid).collect::<Vec<_>>()
+        };
+        let (found, domains) = of_role(ses);
+        assert_eq!(named(found), ["ReadIdentities", "SetMailFrom"]);
+        assert_eq!(domains, ["example.com", "example.net"]);
+        let (found, domains) = of_role(dns);
+        assert_eq!(named(found), ["FindZone", "ReadRecords", "PublishRecords", "AwaitSync"]);
+        assert_eq!(domains, ["example.com"]);
+        let (found, _) = sids(Holder::Operator);
+        let assumed = found.last().unwrap();
+        assert_eq!(*assumed, ("AssumeRoles".to_owned(), vec![ses.to_owned(), dns.to_owned()]));
+        assert_eq!(found[0].1.len(), 2, "one identity and its MAIL FROM domain: {found:?}");
+        let other = RoleArn::parse("arn:aws:iam::111111111111:role/other").unwrap();
+        assert!(Need::of(&objects, Holder::Role(&other)).unwrap().is_empty());
+    }
+
+    #[test]
     fn lists_are_looked_into_and_what_would_widen_a_policy_is_refused() {
         let spec = r#""spec": {"domain": "example.com", "subdomain": "b", "regions": [{"name": "us-east-1"}]}"#;
         let item = |spec: &str| {
@@ -357,7 +398,8 @@ mod tests {
                 "partition",
             ),
         ] {
-            let error = Need::of(&parse(&item(&bad)).unwrap()).unwrap_err().to_string();
+            let error =
+                Need::of(&parse(&item(&bad)).unwrap(), Holder::Operator).unwrap_err().to_string();
             assert!(error.starts_with("default/a: ") && error.contains(part), "{error}");
         }
     }

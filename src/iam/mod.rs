@@ -10,6 +10,6 @@ mod policy;
 mod trust;
 
 pub use document::{Document, OneOrMany, Statement};
-pub use need::{Need, NeedError};
+pub use need::{Holder, Need, NeedError};
 pub use policy::{Part, policy};
-pub use trust::{CLUSTER_TAG, NAMESPACE_TAG, Trust};
+pub use trust::Trust;

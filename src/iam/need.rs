@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
-use crate::api::SesMailFrom;
-use crate::mail::{DomainName, HostedZoneId, MailFromDomain, NameError, Partition};
+use crate::api::{RecordStatus, RegionSpec, SesMailFrom};
+use crate::mail::{
+    DomainName, HostedZoneId, MailFromDomain, NameError, Partition, RoleArn, RoleArnError,
+};
 
 /// The resources that a policy is about, as patterns of ARNs.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,6 +21,17 @@ pub struct Need {
     /// By zone, the names that are changed there, normalised; of a zone without
     /// names, any name.
     pub(super) names: BTreeMap<ZonePattern, BTreeSet<String>>,
+    /// ARNs of the roles that are assumed for the rest.
+    pub(super) roles: BTreeSet<String>,
+}
+
+/// Whose policy is made: objects may name roles for their SES and their DNS.
+#[derive(Clone, Copy, Debug)]
+pub enum Holder<'a> {
+    /// The operator itself: what no role is named for, and assuming the others.
+    Operator,
+    /// A role that objects name.
+    Role(&'a RoleArn),
 }
 
 /// One hosted zone, or any.
@@ -49,6 +62,14 @@ pub enum NeedError {
         /// What should be there.
         expected: &'static str,
     },
+    /// `roleARN` is none.
+    #[error("{object}: {source}")]
+    Role {
+        /// Which object.
+        object: String,
+        /// What is wrong.
+        source: RoleArnError,
+    },
     /// One document has ARNs of one partition.
     #[error("{0}: its regions are of another AWS partition; ask for a policy for each partition")]
     Partitions(String),
@@ -59,13 +80,19 @@ impl Need {
     pub fn anything(partition: Partition) -> Self {
         let identities = BTreeSet::from([identity_arn(partition, "*", "*", "*")]);
         let names = BTreeMap::from([(ZonePattern::Any, BTreeSet::new())]);
-        Self { partition, identities, names_as_identities: BTreeSet::new(), names }
+        Self {
+            partition,
+            identities,
+            names_as_identities: BTreeSet::new(),
+            names,
+            roles: BTreeSet::new(),
+        }
     }
 
     /// Of these objects: what their specs ask for, and what their statuses say
     /// is still to be cleaned up. Accounts and zones are those that a status or
     /// spec names; where none is named, any.
-    pub fn of(objects: &[SesMailFrom]) -> Result<Self, NeedError> {
+    pub fn of(objects: &[SesMailFrom], holder: Holder<'_>) -> Result<Self, NeedError> {
         let first = objects.iter().flat_map(|object| &object.spec.regions).next();
         let partition = first.map_or(Partition::Aws, |region| Partition::of_name(&region.name));
         let mut need = Self {
@@ -73,29 +100,65 @@ impl Need {
             identities: BTreeSet::new(),
             names_as_identities: BTreeSet::new(),
             names: BTreeMap::new(),
+            roles: BTreeSet::new(),
         };
-        objects.iter().try_for_each(|object| need.add(&Asking::new(object)))?;
+        for object in objects {
+            let asking = Asking::new(object);
+            if need.falls_to(holder, &asking, object.spec.role_arn.as_deref())? {
+                need.add_settings(&asking)?;
+            }
+            if need.falls_to(holder, &asking, object.spec.dns.role_arn.as_deref())? {
+                need.add_records(&asking)?;
+            }
+        }
         Ok(need)
     }
 
-    fn add(&mut self, asking: &Asking<'_>) -> Result<(), NeedError> {
-        let spec = &asking.object.spec;
-        let domain = asking.named(DomainName::parse(&spec.domain))?;
+    /// Whether nothing is needed at all.
+    pub fn is_empty(&self) -> bool {
+        self.identities.is_empty() && self.names.is_empty() && self.roles.is_empty()
+    }
+
+    /// Whether a half of the work that a role is named for, or none, falls to
+    /// the holder.
+    fn falls_to(
+        &mut self,
+        holder: Holder<'_>,
+        asking: &Asking<'_>,
+        named: Option<&str>,
+    ) -> Result<bool, NeedError> {
+        let named = named.map(RoleArn::parse).transpose();
+        let named =
+            named.map_err(|source| NeedError::Role { object: asking.name.clone(), source })?;
+        if let (Holder::Operator, Some(role)) = (holder, &named) {
+            self.roles.insert(role.as_str().to_owned());
+        }
+        Ok(match holder {
+            Holder::Operator => named.is_none(),
+            Holder::Role(role) => named.as_ref() == Some(role),
+        })
+    }
+
+    fn add_settings(&mut self, asking: &Asking<'_>) -> Result<(), NeedError> {
+        let domain = asking.domain()?;
         for region in asking.regions() {
             asking.check(region, "a region", |c| c.is_ascii_lowercase() || c == '-')?;
             if Partition::of_name(region) != self.partition {
                 return Err(NeedError::Partitions(asking.name.clone()));
             }
-            let account = asking.account(region)?;
-            let arn = identity_arn(self.partition, region, account, domain.as_str());
+            let arn = self.identity(asking, region, &domain)?;
             self.identities.insert(arn);
         }
-        for region in &spec.regions {
-            let subdomain = region.subdomain.as_ref().unwrap_or(&spec.subdomain);
-            let name = asking.named(MailFromDomain::new(subdomain, &domain))?;
-            let account = asking.account(&region.name)?;
-            let arn = identity_arn(self.partition, &region.name, account, name.name().as_str());
+        for (region, name) in asking.names(&domain)? {
+            let arn = self.identity(asking, region, name.name())?;
             self.names_as_identities.insert(arn);
+        }
+        Ok(())
+    }
+
+    fn add_records(&mut self, asking: &Asking<'_>) -> Result<(), NeedError> {
+        let domain = asking.domain()?;
+        for (_, name) in asking.names(&domain)? {
             self.change(asking, asking.zone_of(name.name()), name.name())?;
         }
         for record in asking.records() {
@@ -104,6 +167,16 @@ impl Need {
             self.change(asking, zone, name.name())?;
         }
         Ok(())
+    }
+
+    fn identity(
+        &self,
+        asking: &Asking<'_>,
+        region: &str,
+        identity: &DomainName,
+    ) -> Result<String, NeedError> {
+        let account = asking.account(region)?;
+        Ok(identity_arn(self.partition, region, account, identity.as_str()))
     }
 
     fn change(
@@ -145,7 +218,22 @@ impl<'a> Asking<'a> {
         self.object.spec.regions.iter().map(|region| region.name.as_str()).chain(left).collect()
     }
 
-    fn records(&self) -> impl Iterator<Item = &'a crate::api::RecordStatus> {
+    fn domain(&self) -> Result<DomainName, NeedError> {
+        self.named(DomainName::parse(&self.object.spec.domain))
+    }
+
+    /// The MAIL FROM domain of each region of the spec.
+    fn names(&self, domain: &DomainName) -> Result<Vec<(&'a str, MailFromDomain)>, NeedError> {
+        let spec = &self.object.spec;
+        let name = |region: &'a RegionSpec| {
+            let subdomain = region.subdomain.as_ref().unwrap_or(&spec.subdomain);
+            let name = self.named(MailFromDomain::new(subdomain, domain))?;
+            Ok((region.name.as_str(), name))
+        };
+        spec.regions.iter().map(name).collect()
+    }
+
+    fn records(&self) -> impl Iterator<Item = &'a RecordStatus> {
         self.object.status.iter().flat_map(|status| &status.records)
     }
 

@@ -18,11 +18,16 @@ pub enum Part {
 /// What a role that does these parts of the work must be allowed, and no more.
 pub fn policy(need: &Need, parts: &[Part]) -> Document {
     let mut statements = Vec::new();
-    if parts.contains(&Part::Ses) {
+    if parts.contains(&Part::Ses) && !need.identities.is_empty() {
         statements.extend(of_ses(need));
     }
-    if parts.contains(&Part::Dns) {
+    if parts.contains(&Part::Dns) && !need.names.is_empty() {
         statements.extend(of_dns(need));
+    }
+    if !need.roles.is_empty() {
+        // Sessions are tagged with cluster and namespace.
+        let assume = Statement::allow("AssumeRoles", &["sts:AssumeRole", "sts:TagSession"]);
+        statements.push(assume.on(need.roles.iter().cloned()));
     }
     Document::new(statements)
 }

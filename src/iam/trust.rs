@@ -1,11 +1,7 @@
 //! Trust policies: who may be a role.
 
 use super::document::{Document, Statement};
-
-/// Session tags of a role that is assumed on behalf of a namespace.
-pub const CLUSTER_TAG: &str = "ses-mailfrom-cluster";
-/// The namespace.
-pub const NAMESPACE_TAG: &str = "ses-mailfrom-namespace";
+use crate::mail::{CLUSTER_TAG, NAMESPACE_TAG};
 
 /// Who is to be trusted.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -2,19 +2,24 @@
 
 use std::process::Stdio;
 
-use aws_simulator::{ACCESS_KEY, ACCOUNT, Call, RecordType};
+use aws_simulator::{ACCESS_KEY, ACCOUNT, Call, RecordType, Role, ZoneSpec};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::stage::{DOMAIN, NAME, REGIONS, Stage, ZONE};
+use crate::stage::{DOMAIN, NAME, REGIONS, Stage, ZONE, instant};
 
 const MOVED: &str = "moved.example.com";
 
 /// What `ses-mailfrom iam-policy -f -` prints for an object.
 async fn printed(object: &Value) -> Value {
+    printed_for(object, &[]).await
+}
+
+async fn printed_for(object: &Value, more: &[&str]) -> Value {
     let mut child = Command::new(env!("CARGO_BIN_EXE_ses-mailfrom"))
         .args(["iam-policy", "-f", "-"])
+        .args(more)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -35,8 +40,12 @@ fn object(spec: &Value) -> Value {
 }
 
 fn attach(stage: &Stage, policy: &Value) {
+    attach_to(stage, ACCESS_KEY, policy);
+}
+
+fn attach_to(stage: &Stage, principal: &str, policy: &Value) {
     let policy = policy.to_string();
-    let attached = stage.aws.with(|world| world.attach_policy(ACCESS_KEY, &policy));
+    let attached = stage.aws.with(|world| world.attach_policy(principal, &policy));
     attached.expect("a policy that IAM takes");
 }
 
@@ -152,4 +161,47 @@ async fn each_statement_taken_out_breaks_something_that_the_status_names() {
         stage.delete("kept").await;
         stage.gone("kept").await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_and_operator_live_under_a_printed_policy_each() {
+    const SES: &str = "arn:aws:iam::111111111111:role/ses";
+    const DNS: &str = "arn:aws:iam::222222222222:role/dns";
+    let stage = Stage::bare("iam-roles", instant()).await;
+    stage.aws.with(|world| {
+        world.add_role(SES, Role::default());
+        world.add_role(DNS, Role::default());
+        world.set_identity("111111111111", "us-east-1", DOMAIN, true);
+        world.create_zone(ZoneSpec::public("222222222222", DOMAIN).id(ZONE)).expect("a zone");
+    });
+    let spec = json!({
+        "domain": DOMAIN, "subdomain": "bounce", "regions": [{"name": "us-east-1"}],
+        "deletionPolicy": "Delete", "roleARN": SES, "dns": {"hostedZoneID": ZONE, "roleARN": DNS},
+    });
+    let object = object(&spec);
+    for role in [SES, DNS] {
+        attach_to(&stage, role, &printed_for(&object, &["--role-arn", role]).await);
+    }
+    let operator = printed(&object).await;
+    assert_eq!(operator["Statement"].as_array().map(Vec::len), Some(1), "{operator}");
+    let mut untagged = operator.clone();
+    untagged["Statement"][0]["Action"] = json!("sts:AssumeRole");
+    attach(&stage, &untagged);
+    let _operator = stage.operator().await;
+    stage.apply("kept", spec).await;
+    stage
+        .until("kept", "a word on the role", |object| {
+            let conditions = &object.status.as_ref()?.conditions;
+            let ready = conditions.iter().find(|condition| condition.type_ == "Ready")?;
+            let named = [SES, DNS].iter().any(|role| ready.message.contains(role));
+            (ready.status == "False" && named).then_some(())
+        })
+        .await;
+    assert!(refused(&stage).iter().all(|call| call.action == "AssumeRole"));
+    attach(&stage, &operator);
+    stage.ready("kept").await;
+    let before = refused(&stage).len();
+    stage.delete("kept").await;
+    stage.gone("kept").await;
+    assert_eq!(refused(&stage).len(), before, "{:?}", refused(&stage));
 }

@@ -43,7 +43,6 @@ mod throttle;
 mod world;
 mod zones;
 
-use self::api::ApiError;
 pub use self::{
     clock::{SimClock, SimTime, WallClock},
     config::{

@@ -144,22 +144,24 @@ impl Parsed {
         }
     }
 
-    /// What IAM is asked about it; none for what needs no permission, or was
-    /// not understood and so is answered with an error of its own.
-    pub(crate) fn question(&self, who: &str, account: &str) -> Option<Question> {
-        let input = self.input.as_ref().ok()?;
+    /// What IAM is asked about it, all of which has to be allowed; nothing for
+    /// what needs no permission, or was not understood and so is answered with
+    /// an error of its own.
+    pub(crate) fn questions(&self, who: &str, account: &str) -> Vec<Question> {
+        let Ok(input) = &self.input else { return Vec::new() };
         if self.action == "GetCallerIdentity" {
-            return None;
+            return Vec::new();
         }
         let action = format!("{}:{}", self.protocol.iam(), self.action);
         let question = Question::new(&action, &self.resource(account))
             .with("aws:PrincipalArn", [who])
             .with("aws:PrincipalAccount", [account])
             .with("aws:RequestedRegion", [self.scope.region.as_str()]);
-        Some(match input {
-            Input::Route53(input) => input.describe_to_iam(question),
-            Input::Ses(_) | Input::Sts(_) => question,
-        })
+        match input {
+            Input::Route53(input) => vec![input.describe_to_iam(question)],
+            Input::Sts(input) => input.describe_to_iam(question),
+            Input::Ses(_) => vec![question],
+        }
     }
 
     /// The zone that it changes.

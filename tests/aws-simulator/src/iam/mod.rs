@@ -17,7 +17,7 @@ pub use document::PolicyError;
 pub(crate) use document::{Decision, Policy};
 pub(crate) use request::Question;
 
-use crate::{request::Parsed, world::World};
+use crate::{api::ApiError, request::Parsed, world::World};
 
 /// The policies that are attached, by access key of a user or ARN of a role.
 #[derive(Clone, Debug, Default)]
@@ -38,25 +38,25 @@ impl World {
     }
 
     /// Why IAM does not let a request through; none where it does.
-    pub(crate) fn forbidden(&self, parsed: &Parsed, account: &str) -> Option<crate::ApiError> {
+    pub(crate) fn forbidden(&self, parsed: &Parsed, account: &str) -> Option<ApiError> {
         let access_key = &parsed.scope.access_key;
         let policy = self.iam.0.get(self.keys.role(access_key).unwrap_or(access_key))?;
         let who = self.principal(access_key, account);
-        let question = parsed.question(&who, account)?;
-        let why = match policy.decide(&question) {
-            Decision::Allowed => return None,
-            Decision::Implicit => {
-                format!("because no identity-based policy allows the {} action", question.action)
-            }
-            Decision::Explicit => "with an explicit deny in an identity-based policy".to_owned(),
-        };
-        let mut error = crate::ApiError::access_denied(
-            parsed.protocol,
-            &who,
-            parsed.action,
-            &question.resource,
-        );
-        error.message = format!("{} {why}", error.message);
-        Some(error)
+        let questions = parsed.questions(&who, account);
+        questions.iter().find_map(|question| refusal(policy, question, &who, parsed))
     }
+}
+
+fn refusal(policy: &Policy, question: &Question, who: &str, parsed: &Parsed) -> Option<ApiError> {
+    let why = match policy.decide(question) {
+        Decision::Allowed => return None,
+        Decision::Implicit => {
+            format!("because no identity-based policy allows the {} action", question.action)
+        }
+        Decision::Explicit => "with an explicit deny in an identity-based policy".to_owned(),
+    };
+    let action = question.action.split(':').next_back().unwrap_or_default();
+    let mut error = ApiError::access_denied(parsed.protocol, who, action, &question.resource);
+    error.message = format!("{} {why}", error.message);
+    Some(error)
 }
