@@ -223,7 +223,7 @@ impl Claims {
         let reported = self.accounts.get(credentials).map(String::as_str);
         reported.or_else(|| match credentials {
             Credentials::Ambient => None,
-            Credentials::Role { arn, .. } => arn.split(':').nth(4),
+            Credentials::Role { arn, .. } => Some(arn.account()),
         })
     }
 

@@ -121,8 +121,8 @@ impl Policy {
             let lack = |service| match ask.credentials.of(service) {
                 Credentials::Ambient => (!self.ambient).then_some(Lack::Ambient(service)),
                 Credentials::Role { arn, namespace } => {
-                    let may = self.roles.contains(arn) && namespace == ask.namespace;
-                    (!may).then(|| Lack::Role(arn.clone(), service))
+                    let may = self.roles.contains(arn.as_str()) && namespace == ask.namespace;
+                    (!may).then(|| Lack::Role(arn.to_string(), service))
                 }
             };
             let found = [Service::Ses, Service::Route53].into_iter().find_map(lack);

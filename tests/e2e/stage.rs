@@ -24,6 +24,16 @@ pub(crate) const DOMAIN: &str = "example.com";
 pub(crate) const NAME: &str = "bounce.example.com";
 pub(crate) const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
 
+/// Every role that a test has assumed.
+const ROLES: [&str; 6] = [
+    "arn:aws:iam::111111111111:role/ses",
+    "arn:aws:iam::111111111111:role/ses-mailfrom/ses",
+    "arn:aws:iam::111111111111:role/ses-mailfrom/second",
+    "arn:aws:iam::222222222222:role/dns",
+    "arn:aws:iam::333333333333:role/ses",
+    "arn:aws:iam::123456789012:role/mail-from",
+];
+
 /// The label of a namespace that the policy `default` is not for.
 pub(crate) const OWN_POLICIES: &str = "own-policies";
 
@@ -76,11 +86,22 @@ async fn plane() -> &'static ControlPlane {
     let install = || async {
         plane.apply_kustomize("deploy").await.expect("kubectl apply -k deploy");
         // Namespaces with this label are ruled by the policies of their tests alone.
-        let others = json!({"spec": {"namespaceSelector": {"matchExpressions": [
+        let others = json!({"matchExpressions": [
             {"key": OWN_POLICIES, "operator": "DoesNotExist"},
-        ]}}});
-        let patch = ["patch", "smfp/default", "--type=merge", "-p", &others.to_string()];
+        ]});
+        let spec = json!({"spec": {"namespaceSelector": others}}).to_string();
+        let patch = ["patch", "smfp/default", "--type=merge", "-p", &spec];
         plane.kubectl(patch).await.expect("a patched policy");
+        // What the policy `default` does not give.
+        let trusted = json!({
+            "apiVersion": "mailfrom.dev/v1alpha1", "kind": "SesMailFromPolicy",
+            "metadata": {"name": "trusted"},
+            "spec": {
+                "namespaceSelector": others, "domains": ["*"], "spfIncludes": ["*"],
+                "ambientCredentials": "Allow", "takeOver": "Allow", "roleARNs": ROLES,
+            },
+        });
+        plane.apply(&trusted.to_string()).await.expect("a policy");
     };
     INSTALLED.get_or_init(install).await;
     plane

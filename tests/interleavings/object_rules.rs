@@ -2,7 +2,6 @@
 //! real API server alike: the same cases run on both, through the operator's
 //! own `Objects`.
 
-
 use harness::ControlPlane;
 use jiff::Timestamp;
 use kube::Api;

@@ -56,7 +56,10 @@ fn name(name: &str, domain: &DomainName) -> Place {
 }
 
 fn role(arn: &str, namespace: &str) -> Credentials {
-    Credentials::Role { arn: arn.into(), namespace: namespace.into() }
+    Credentials::Role {
+        arn: crate::mail::RoleArn::parse(arn).unwrap(),
+        namespace: namespace.into(),
+    }
 }
 
 /// What a test asks for, owned.
