@@ -14,6 +14,7 @@ mod access;
 mod bucket;
 mod call;
 mod caller;
+mod clearance;
 mod clients;
 mod error;
 mod lane;
@@ -36,6 +37,7 @@ use aws_config::SdkConfig;
 use jiff::Timestamp;
 
 pub use call::{Call, Operation};
+pub use clearance::Clearance;
 pub use clients::load_config;
 pub use error::{Error, ErrorKind};
 pub use permit::{ChangePermit, PutPermit};
@@ -96,6 +98,8 @@ pub struct Settings {
     pub retry_min: Duration,
     /// …doubling up to this.
     pub retry_max: Duration,
+    /// Asked before each transmission.
+    pub clearance: Clearance,
     /// The operator's, which the external ids of roles begin with.
     pub owner_id: String,
 }
@@ -114,6 +118,7 @@ impl Default for Settings {
             request_timeout: Duration::from_secs(10),
             retry_min: Duration::from_secs(1),
             retry_max: Duration::from_mins(1),
+            clearance: Clearance::default(),
             owner_id: String::new(),
         }
     }
@@ -140,7 +145,7 @@ impl Aws {
         observer: Observer,
     ) -> Self {
         let tasks = Arc::new(Tasks::new());
-        let clients = Clients::new(sdk, settings.request_timeout);
+        let clients = Clients::new(sdk, settings.request_timeout, settings.clearance.clone());
         let access = Access::new(clients, settings, clock, wake, observer, &tasks);
         Self { access: Arc::new(access), _tasks: tasks }
     }

@@ -251,11 +251,12 @@ mod tests {
     use aws_config::{BehaviorVersion, SdkConfig};
     use std::time::Duration;
 
+    use super::super::Clearance;
     use super::*;
 
     fn session(namespace: &str) -> Session {
         let sdk = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
-        let clients = Arc::new(Clients::new(&sdk, Duration::from_secs(1)));
+        let clients = Arc::new(Clients::new(&sdk, Duration::from_secs(1), Clearance::default()));
         let role = RoleArn::parse("arn:aws:iam::123456789012:role/dns").unwrap();
         Session::new(&role, namespace, "owner", clients)
     }
