@@ -22,18 +22,13 @@ use super::call::{Operation, Target};
 use super::clients::Clients;
 use super::memo::Failures;
 use super::{Error, lock};
-use crate::mail::RoleArn;
+use crate::mail::{CLUSTER_TAG, NAMESPACE_TAG, RoleArn};
 
 /// What a session lasts where nothing else is asked for (STS API, `AssumeRole`).
 const LASTS: SignedDuration = SignedDuration::from_hours(1);
 
 /// No session is renewed more often than this, whatever the clocks say.
 const AT_LEAST: SignedDuration = SignedDuration::from_secs(1);
-
-/// The tags of a session. A trust policy or a policy of the role may ask for
-/// their values, as `aws:RequestTag/…` and `aws:PrincipalTag/…`.
-const CLUSTER_TAG: &str = "ses-mailfrom-cluster";
-const NAMESPACE_TAG: &str = "ses-mailfrom-namespace";
 
 /// The most characters of a session's name (STS API, `RoleSessionName`).
 const NAME_MAX: usize = 64;

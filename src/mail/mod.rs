@@ -23,7 +23,7 @@ pub use record::{
     Routing, Seen, Surroundings, Zone,
 };
 pub use region::{Partition, Region, RegionError, Regions};
-pub use role::{RoleArn, RoleArnError};
+pub use role::{CLUSTER_TAG, NAMESPACE_TAG, RoleArn, RoleArnError};
 pub use spf::{
     AMAZON_SES, MergeRefusal, Merged, Spf, SpfAll, SpfFault, SpfInclude, SpfSyntaxError, TermError,
 };

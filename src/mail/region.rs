@@ -50,6 +50,15 @@ impl Partition {
             _ => Self::Aws,
         }
     }
+
+    /// As ARNs write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aws => "aws",
+            Self::UsGov => "aws-us-gov",
+            Self::Eusc => "aws-eusc",
+        }
+    }
 }
 
 /// Why a region cannot be used.

@@ -19,6 +19,14 @@ pub struct RoleArn(String);
 )]
 pub struct RoleArnError(String);
 
+/// The session tag that names the cluster, by its owner id. A trust policy or a
+/// policy of the role may ask for its value, as `aws:RequestTag/…` and
+/// `aws:PrincipalTag/…`.
+pub const CLUSTER_TAG: &str = "ses-mailfrom-cluster";
+
+/// The session tag that names the namespace on whose behalf a role is assumed.
+pub const NAMESPACE_TAG: &str = "ses-mailfrom-namespace";
+
 /// The longest: a path of 512 characters and a name of 64 behind the account.
 const MAX: usize = 640;
 

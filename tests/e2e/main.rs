@@ -11,6 +11,7 @@ mod claims;
 mod deletion;
 mod faults;
 mod held;
+mod iam;
 mod keep;
 mod kill;
 mod leases;
