@@ -214,6 +214,7 @@ async fn a_session_that_aws_ended_early_is_replaced_within_the_question() {
     assert!(sees_identity(&mut operator, &a).await);
     assert_eq!(stage.calls(ASSUME).len(), 2);
     stage.edit(World::end_sessions);
+    stage.pass(Duration::from_secs(1));
     let permit = operator.permit(|aws| aws.put_permit(&a.grant(REGION), &region(REGION))).await;
     let (behavior, name) = (BehaviorOnMxFailure::UseDefaultValue, mail_from(NAME));
     let (grant, place) = (a.grant(REGION), region(REGION));
@@ -221,6 +222,41 @@ async fn a_session_that_aws_ended_early_is_replaced_within_the_question() {
     let error = put.unwrap_err();
     assert!(error.is_transient(), "a write is not repeated by itself: {error}");
     assert!(sees_identity(&mut operator, &a).await);
+}
+
+#[tokio::test]
+async fn calls_that_find_a_session_ended_together_cost_one_new_session() {
+    let stage = Stage::new().await;
+    let mut operator = stage.operator();
+    let a = actor("a");
+    assert!(sees_identity(&mut operator, &a).await);
+    stage.edit(World::end_sessions);
+    stage.pass(Duration::from_secs(5));
+    let names: Vec<_> = (0..20).map(|n| domain(&format!("d{n}.example"))).collect();
+    for name in &names {
+        operator.aws.identity(a.sight(), name, &region(REGION), ANY);
+    }
+    for name in &names {
+        operator.known(|aws| aws.identity(a.sight(), name, &region(REGION), ANY)).await;
+    }
+    assert_eq!(stage.calls(ASSUME).len(), 2);
+}
+
+#[tokio::test]
+async fn an_action_that_the_role_may_not_do_names_the_role() {
+    let stage = Stage::new().await;
+    let mut operator = stage.operator();
+    let a = actor("a");
+    stage.edit(|world| {
+        let get = Matching::action("GetEmailIdentity");
+        world.add_fault(Fault::always(get, Trouble::AccessDenied));
+    });
+    let error = refused(&mut operator, &a).await;
+    assert_eq!(error.kind(), ErrorKind::AccessDenied);
+    let says = format!(
+        "ses:GetEmailIdentity on example.com in us-east-1: access denied to the role {SES_ROLE}"
+    );
+    assert_eq!(error.to_string(), says);
 }
 
 #[tokio::test]

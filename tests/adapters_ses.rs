@@ -51,7 +51,8 @@ async fn put(
 async fn example() -> (Stage, Operator, Actor) {
     let stage = Stage::new().await;
     stage.sim.with(|world| world.set_identity(ACCOUNT, REGION, "example.com", true));
-    let operator = stage.operator();
+    let mut operator = stage.operator();
+    operator.knows_its_account().await;
     (stage, operator, object("a", &[]))
 }
 
@@ -186,6 +187,7 @@ async fn troubles_of_a_read_are_told_apart_and_named() {
     ] {
         // A failure is left alone for a while: a new operator has none.
         let mut operator = stage.operator();
+        operator.knows_its_account().await;
         stage.sim.add_fault(Fault::once(Matching::action(GET), trouble.clone()));
         let error = unread(&mut operator, &a).await;
         assert_eq!(error.kind(), kind, "{trouble:?}");
@@ -238,6 +240,7 @@ async fn the_default_rates_stay_below_the_quotas() {
         ..fast()
     };
     let mut operator = stage.operator_with(settings);
+    operator.knows_its_account().await;
     let a = object("a", &[]);
     let names: Vec<_> = (0..40).map(|n| domain(&format!("d{n}.com"))).collect();
     for name in &names {

@@ -54,7 +54,7 @@ reasons! {
     /// No SesMailFromPolicy allows the whole of what the object asks for.
     PolicyDenied: Stalled, "ask a cluster administrator for a SesMailFromPolicy that allows it, or ask for less";
     /// Another AWS account answers than the one in which the setting or the records were made.
-    AccountChanged: Stalled, "give the operator credentials of the account that status names, or delete the object with deletionPolicy Retain and create it anew";
+    AccountChanged: Stalled, "use a role or credentials of the account that status names, or delete the object with deletionPolicy Retain and create it anew";
     /// Another SesMailFrom holds the same identity and region, or the same MAIL FROM domain.
     DomainConflict: Stalled, "delete one of the two objects, or let them name different regions and subdomains";
     /// SES holds a MAIL FROM domain for the identity that this object did not set.

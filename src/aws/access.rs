@@ -256,8 +256,8 @@ impl Reader {
             if !self.begun.load(Ordering::Relaxed) {
                 (self.stamp)();
             }
-            let result = self.access.transmit(&key, target, send(clients)).await;
-            let result = result.map_err(|error| self.caller.heard(error));
+            let call = send(clients);
+            let result = self.caller.transmit(&self.access, &key, target, call).await;
             let ended = !renewed && result.as_ref().is_err_and(Error::ends_session);
             let throttled =
                 result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Throttled);

@@ -1,12 +1,18 @@
 //! Who calls: one set of credentials, its clients, and the account it is of.
 
 use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::future::Future;
 use std::sync::{Arc, Mutex};
 
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::{SignedDuration, Timestamp};
 
-use super::access::Access;
+use super::access::{Access, LaneKey};
+use super::call::Target;
 use super::clients::Clients;
 use super::session::Session;
 use super::{Error, lock};
@@ -65,14 +71,28 @@ impl Caller {
         Ok(&self.clients)
     }
 
-    /// What became of a call that this caller made: the error names who was
+    /// Makes a call, whose token is taken already. The error names who was
     /// refused, and a session that AWS does not take any more is renewed.
-    pub(super) fn heard(&self, error: Error) -> Error {
-        let error = error.met_by(&self.credentials);
-        if let Some(session) = self.session.as_ref().filter(|_| error.ends_session()) {
-            session.drop_it();
-        }
-        error
+    pub(super) async fn transmit<T, E>(
+        &self,
+        access: &Access,
+        key: &LaneKey,
+        target: &Target,
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, Error>
+    where
+        E: StdError + ProvideErrorMetadata + 'static,
+    {
+        let used = self.session.as_ref().map(Session::id);
+        let result = access.transmit(key, target, call).await;
+        result.map_err(|error| {
+            let error = error.met_by(&self.credentials);
+            let ended = self.session.as_ref().zip(used).filter(|_| error.ends_session());
+            if let Some((session, used)) = ended {
+                session.refused(&used, access);
+            }
+            error
+        })
     }
 
     /// Whose quota a call draws from. A role lies in the account that its ARN

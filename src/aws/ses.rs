@@ -132,6 +132,5 @@ pub(super) async fn put_mail_from(
     permit.spend();
     let _putting = Putting { access, identity, region };
     let key = LaneKey::Ses(caller.payer(), operation, region.clone());
-    let put = access.transmit(&key, &target, call.send()).await;
-    put.map(|_| ()).map_err(|error| caller.heard(error))
+    caller.transmit(access, &key, &target, call.send()).await.map(|_| ())
 }

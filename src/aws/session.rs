@@ -54,9 +54,14 @@ pub(super) struct Held(Arc<Mutex<Option<Holding>>>);
 #[derive(Clone, Debug)]
 struct Holding {
     credentials: Credentials,
+    begun: Timestamp,
     renew_at: Timestamp,
     ends: Timestamp,
 }
+
+/// Which session a call was made with.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct SessionId(Option<String>);
 
 impl ProvideCredentials for Held {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
@@ -129,9 +134,22 @@ impl Session {
         }
     }
 
-    /// AWS does not take it any more, whatever it said when it would end.
-    pub(super) fn drop_it(&self) {
-        *lock(&self.held.0) = None;
+    /// Which session a call that is sent now is made with.
+    pub(super) fn id(&self) -> SessionId {
+        let held = lock(&self.held.0);
+        SessionId(held.as_ref().map(|holding| holding.credentials.access_key_id().to_owned()))
+    }
+
+    /// AWS does not take a session any more, whatever it said when it would end.
+    /// Calls that were on their way with it say so one after another, and must
+    /// not cost the one that has taken its place.
+    pub(super) fn refused(&self, id: &SessionId, access: &Access) {
+        if self.id() == *id {
+            let grown = |holding: &mut Holding| {
+                access.clock.now() >= holding.begun + access.settings.retry_min
+            };
+            lock(&self.held.0).take_if(grown);
+        }
     }
 
     fn look(&self, now: Timestamp) -> Look {
@@ -184,7 +202,7 @@ impl Session {
             None,
             "AssumeRole",
         );
-        Ok(Holding { credentials, renew_at: self.renewal(sent, ends), ends })
+        Ok(Holding { credentials, begun: sent, renew_at: self.renewal(sent, ends), ends })
     }
 
     /// Between eight and nine tenths of its time, for each session at another

@@ -91,8 +91,7 @@ pub(in super::super) async fn change_records(
     permit.spend();
     let _changing = Changing { access, zone, name };
     let lane = LaneKey::Route53(caller.payer());
-    let answer = access.transmit(&lane, &target, call.send()).await;
-    let answer = answer.map_err(|error| caller.heard(error))?;
+    let answer = caller.transmit(access, &lane, &target, call.send()).await?;
     let info = answer.change_info.ok_or_else(|| Error::incomplete(&target, "the change"))?;
     Ok(info.id.strip_prefix("/change/").unwrap_or(&info.id).to_owned())
 }
