@@ -1,6 +1,8 @@
 //! SES and STS as the simulator tells them, over HTTP.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_simulator::{
@@ -8,13 +10,15 @@ use aws_simulator::{
     SesConfig, Trouble, UnknownIdentity,
 };
 use ses_mailfrom::authority::Service;
-use ses_mailfrom::aws::{Aws, Error, ErrorKind, Reply, Settings};
-use ses_mailfrom::mail::{BehaviorOnMxFailure, Identity, MailFrom, MailFromDomain, MailFromStatus};
+use ses_mailfrom::aws::{Aws, Clearance, Error, ErrorKind, Reply, Settings};
+use ses_mailfrom::mail::{
+    BehaviorOnMxFailure, Change, Identity, MailFrom, MailFromDomain, MailFromStatus,
+};
 
 mod adapters_support;
 
 use adapters_support::{
-    ANY, Actor, Operator, REGION, Stage, domain, fast, mail_from, object, region,
+    ANY, Actor, Operator, REGION, Stage, batch, domain, fast, mail_from, object, region, set,
 };
 
 const GET: &str = "GetEmailIdentity";
@@ -301,4 +305,38 @@ async fn a_read_on_its_way_when_a_put_ends_is_asked_again() {
     let held = operator.known(ask).await.unwrap().mail_from;
     assert_eq!(held.expect("an answer that misses the put").domain, "bounce.example.com");
     assert_eq!(stage.sim.with(|world| world.calls_of(GET).count()), 2);
+}
+
+#[tokio::test]
+async fn what_is_not_cleared_does_not_leave() {
+    let stage = Stage::new().await;
+    stage.sim.with(|world| world.set_identity(ACCOUNT, REGION, "example.com", true));
+    let open = Arc::new(AtomicBool::new(true));
+    let cleared = Arc::clone(&open);
+    let clearance = Clearance::from_fn(move || cleared.load(Ordering::Relaxed));
+    let mut operator = stage.operator_with(Settings { clearance, ..fast() });
+    let a = object("a", &["bounce.example.com"]);
+    let use_default = BehaviorOnMxFailure::UseDefaultValue;
+    let name = mail_from("bounce.example.com");
+    put(&mut operator, &a, Some(&name), use_default).await.unwrap();
+    let calls = |stage: &Stage| stage.sim.with(|world| world.calls().len());
+    let before = calls(&stage);
+
+    open.store(false, Ordering::Relaxed);
+    let put = put(&mut operator, &a, None, use_default).await.unwrap_err();
+    let from = operator.clock.now();
+    let identity = unread(&mut operator, &a).await;
+    let account = operator.failed(|aws| aws.account(a.sight(), Service::Ses, from)).await;
+    let zones = domain("example.com");
+    let zones = operator.failed(|aws| aws.zones(a.sight(), &zones, from)).await;
+    let changes = vec![Change::Create(set("bounce.example.com", "MX", 300, &["10 mx.example"]))];
+    let batch = batch("Z1", changes);
+    let grant = a.name_grant("bounce.example.com");
+    let permit = operator.permit(|aws| aws.change_permit(&grant, &batch.zone)).await;
+    let change = operator.aws.change_records(permit, grant, &batch).await.unwrap_err();
+    for held in [put, identity, account, zones, change] {
+        assert_eq!(held.kind(), ErrorKind::Unavailable);
+        assert!(held.to_string().contains("does not lead"), "{held}");
+    }
+    assert_eq!(calls(&stage), before, "nothing has reached AWS");
 }

@@ -103,6 +103,7 @@ fn each_value_of_the_chart_goes_where_it_belongs_and_nowhere_else() {
     let tolerations = json!([{ "operator": "Exists" }]);
     let affinity = json!({ "nodeAffinity": {} });
     let set = helm(&json!({
+        "replicas": 1,
         "image": { "repository": "registry.example/op", "tag": "1.2.3", "pullPolicy": "Always" },
         "imagePullSecrets": [{ "name": "pull" }],
         "serviceAccount": { "annotations": { "eks.amazonaws.com/role-arn": "arn" } },
@@ -122,7 +123,9 @@ fn each_value_of_the_chart_goes_where_it_belongs_and_nowhere_else() {
     expected.get_mut(&account).unwrap()["metadata"]["annotations"] =
         json!({ "eks.amazonaws.com/role-arn": "arn" });
     let deployment = ("Deployment".to_owned(), "ses-mailfrom".to_owned());
-    let template = &mut expected.get_mut(&deployment).unwrap()["spec"]["template"];
+    let spec = &mut expected.get_mut(&deployment).unwrap()["spec"];
+    spec["replicas"] = json!(1);
+    let template = &mut spec["template"];
     template["metadata"]["annotations"] = json!({ "a": "1" });
     template["metadata"]["labels"]["l"] = json!("2");
     let pod = &mut template["spec"];
@@ -134,7 +137,8 @@ fn each_value_of_the_chart_goes_where_it_belongs_and_nowhere_else() {
     container["image"] = json!("registry.example/op:1.2.3");
     container["imagePullPolicy"] = json!("Always");
     container["args"] = json!(["--resync=5m"]);
-    container["env"] = env;
+    // Behind what the operator needs itself.
+    container["env"].as_array_mut().unwrap().extend(env.as_array().unwrap().clone());
     // Maps are merged with the chart's own.
     container["resources"]["limits"] = resources["limits"].clone();
     assert_eq!(set, expected);
@@ -143,7 +147,8 @@ fn each_value_of_the_chart_goes_where_it_belongs_and_nowhere_else() {
 #[test]
 fn the_chart_refuses_values_that_it_would_ignore_or_break_on() {
     let bad = [
-        (json!({ "replicas": 2 }), "replicas"),
+        (json!({ "replicaCount": 2 }), "replicaCount"),
+        (json!({ "replicas": 0 }), "replicas"),
         (json!({ "image": { "name": "x" } }), "name"),
         (json!({ "image": { "pullPolicy": "Sometimes" } }), "pullPolicy"),
         (json!({ "extraArgs": ["resync=5m"] }), "extraArgs"),
@@ -202,6 +207,23 @@ async fn the_operator_may_do_its_work_and_nothing_near_it() {
         ("get", "namespaces/kube-system"),
     ] {
         assert!(may(verb, resource).await, "may not {verb} {resource}");
+    }
+    let may_here = async |verb: &str, resource: &str, namespace: &str| {
+        let args = ["auth", "can-i", verb, resource, ACCOUNT, "-n", namespace];
+        plane.kubectl(args).await.is_ok()
+    };
+    for verb in ["get", "watch", "patch"] {
+        let own = "leases.coordination.k8s.io/ses-mailfrom";
+        assert!(may_here(verb, own, NAMESPACE).await, "may not {verb} its Lease");
+        assert!(!may_here(verb, own, "kube-system").await, "may {verb} leases elsewhere");
+        let other = "leases.coordination.k8s.io/other";
+        assert!(!may_here(verb, other, NAMESPACE).await, "may {verb} others' leases");
+    }
+    assert!(may_here("create", "leases.coordination.k8s.io", NAMESPACE).await);
+    for verb in ["create", "list", "update", "delete"] {
+        let leases = "leases.coordination.k8s.io";
+        assert!(!may_here(verb, leases, "kube-system").await, "may {verb} leases elsewhere");
+        assert!(verb == "create" || !may_here(verb, leases, NAMESPACE).await, "may {verb} leases");
     }
     for (verb, resource) in [
         ("create", "sesmailfroms.mailfrom.dev"),

@@ -12,8 +12,8 @@ pub use conditions::ConditionType;
 pub use crd::{CrdError, crd_yaml};
 pub use reason::{Progress, Reason};
 pub use spec::{
-    DeletionPolicy, DnsProvider, DnsSpec, RegionSpec, Rollout, SesMailFrom, SesMailFromSpec,
-    WildcardPolicy,
+    AdoptionPolicy, DeletionPolicy, DnsProvider, DnsSpec, Mode, RegionSpec, Rollout, SesMailFrom,
+    SesMailFromSpec, SpfSpec, WildcardPolicy,
 };
 pub use status::{RecordState, RecordStatus, RegionStatus, Sending, SesMailFromStatus, ZoneStatus};
 

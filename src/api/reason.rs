@@ -56,9 +56,9 @@ reasons! {
     /// Another SesMailFrom holds the same identity and region, or the same MAIL FROM domain.
     DomainConflict: Stalled, "delete one of the two objects, or let them name different regions and subdomains";
     /// SES holds a MAIL FROM domain for the identity that this object did not set.
-    MailFromConflict: Stalled, "clear the MAIL FROM domain of the identity in that region, or delete this object";
+    MailFromConflict: Stalled, "clear the MAIL FROM domain of the identity in that region, let adoptionPolicy take it, or delete this object";
     /// Records that this object did not make stand at the MAIL FROM domain.
-    RecordConflict: Stalled, "remove the records that the message names, or choose another subdomain";
+    RecordConflict: Stalled, "remove the records that the message names, let adoptionPolicy take them where the message says so, or choose another subdomain";
     /// The name is taken by records that a MAIL FROM domain cannot stand beside.
     NameOccupied: Stalled, "choose another subdomain";
     /// The hosted zone belongs to another AWS service and cannot be edited.
@@ -71,6 +71,8 @@ reasons! {
     SharedMxNotAccepted: Stalled, "give the region a subdomain of its own";
     /// SES gave up on the MX, and what DNS answers is not ours to mend.
     VerificationFailed: Stalled, "publish what status.records lists";
+    /// In mode Observe: not everything is as the spec wants it, and the message says what Manage would do.
+    ChangesNeeded: Stalled, "set spec.mode to Manage to have it done";
     /// The hosted zone is not what the parent zone delegates to.
     ZoneNotDelegated: StalledAfterGrace, "let the parent zone name the hosted zone's name servers, or set spec.dns.hostedZoneID";
     /// Several public hosted zones have the same name.
@@ -113,6 +115,8 @@ reasons! {
     SpfNotPassing: Done, "repair the SPF record at the MAIL FROM domain";
     /// `Aligned` only: the domain's DMARC record is not read by this version.
     DmarcNotChecked: Done, "";
+    /// In mode Suspend: nothing is read or changed.
+    Suspended: Done, "";
     /// Nothing is wrong.
     Succeeded: Done, "";
 }

@@ -163,6 +163,17 @@ pub(super) fn provider() -> Value {
     json!([{ "rule": "self == oldSelf", "message": IMMUTABLE }])
 }
 
+/// On `spec.dns.spf.include`.
+pub(super) fn includes() -> Value {
+    let label = "[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?";
+    json!([{
+        "rule": format!("self.all(i, i.matches('^{label}([.]{label})+$'))"),
+        "message": "must each be a lower-case DNS name of two or more labels, each of 1 to 63 \
+                    letters, digits, '_' and '-' with no '-' at its ends, without include: before \
+                    it, for example _spf.other.example",
+    }])
+}
+
 /// On `spec.dns.hostedZoneID`.
 pub(super) fn hosted_zone_id() -> Value {
     json!([{

@@ -11,8 +11,8 @@ use super::credentials::ServiceCredentials;
 use super::grant::{Grant, ObjectKey, Place, Sight};
 use crate::mail::{DomainName, Marker, Owner};
 
-/// An object that claims places: one that is not being deleted, or that is and
-/// still has its finalizer.
+/// An object that claims places: one in Manage mode, or one that is being
+/// deleted and still has its finalizer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claimant {
     /// Who.
@@ -56,6 +56,8 @@ pub struct Claims {
     claimants: HashMap<ObjectKey, Claimant>,
     ranks: HashMap<Contested, BTreeSet<Rank>>,
     owners: HashMap<Owner, ObjectKey>,
+    /// Objects that look and hold nothing.
+    onlookers: HashMap<ObjectKey, Claimant>,
 }
 
 impl Claims {
@@ -76,8 +78,25 @@ impl Claims {
         touched
     }
 
+    /// Adds an object that only looks: it stands against the others as if it
+    /// claimed its places, and is in nobody's way. Returns the objects whose
+    /// standing may have changed with it.
+    pub fn observe(&mut self, onlooker: Claimant) -> BTreeSet<ObjectKey> {
+        if self.onlookers.get(&onlooker.key) == Some(&onlooker) {
+            return BTreeSet::new();
+        }
+        let touched = self.remove(&onlooker.key);
+        // Its markers still stand, and are not to be taken over.
+        self.owners.insert(onlooker.owner.clone(), onlooker.key.clone());
+        self.onlookers.insert(onlooker.key.clone(), onlooker);
+        touched
+    }
+
     /// Forgets an object. Returns the objects that contested a place with it.
     pub fn remove(&mut self, key: &ObjectKey) -> BTreeSet<ObjectKey> {
+        if let Some(old) = self.onlookers.remove(key) {
+            self.owners.remove(&old.owner);
+        }
         let Some(old) = self.claimants.remove(key) else { return BTreeSet::new() };
         self.owners.remove(&old.owner);
         let mut touched = BTreeSet::new();
@@ -94,7 +113,7 @@ impl Claims {
 
     /// How an object stands against all others. `None` where it claims nothing.
     pub fn standing(&self, key: &ObjectKey) -> Option<Standing> {
-        let me = self.claimants.get(key)?;
+        let me = self.claimants.get(key).or_else(|| self.onlookers.get(key))?;
         let mut rivals = BTreeMap::new();
         for contested in me.contested() {
             let ranks = self.ranks.get(&contested).into_iter().flatten();

@@ -11,7 +11,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 
-use super::lock;
+use super::{Clearance, lock};
 use crate::mail::{Partition, Region};
 
 /// Credentials, endpoints and HTTP as the environment tells them: the standard
@@ -24,6 +24,7 @@ pub async fn load_config() -> SdkConfig {
 #[derive(Debug)]
 pub(super) struct Clients {
     base: SdkConfig,
+    clearance: Clearance,
     pub(super) sts: aws_sdk_sts::Client,
     pub(super) route53: aws_sdk_route53::Client,
     ses: Mutex<HashMap<Region, aws_sdk_sesv2::Client>>,
@@ -31,7 +32,7 @@ pub(super) struct Clients {
 
 impl Clients {
     /// With the credentials of `sdk`.
-    pub(super) fn new(sdk: &SdkConfig, timeout: Duration) -> Self {
+    pub(super) fn new(sdk: &SdkConfig, timeout: Duration, clearance: Clearance) -> Self {
         let timeouts =
             TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
         let mut base = sdk.clone().into_builder();
@@ -42,7 +43,7 @@ impl Clients {
         base.set_stalled_stream_protection(Some(StalledStreamProtectionConfig::disabled()));
         let base = base.build();
         let partition = base.region().map_or(Partition::Aws, |r| Partition::of_name(r.as_ref()));
-        Self::made_from(base, partition)
+        Self::made_from(base, partition, clearance)
     }
 
     /// The same with other credentials, which know themselves when they end.
@@ -52,19 +53,23 @@ impl Clients {
         partition: Partition,
     ) -> Self {
         let base = self.base.clone().into_builder().credentials_provider(provider);
-        Self::made_from(base.identity_cache(IdentityCache::no_cache()).build(), partition)
+        let base = base.identity_cache(IdentityCache::no_cache()).build();
+        Self::made_from(base, partition, self.clearance.clone())
     }
 
-    fn made_from(base: SdkConfig, partition: Partition) -> Self {
+    fn made_from(base: SdkConfig, partition: Partition, clearance: Clearance) -> Self {
         let home = || aws_config::Region::from_static(home(partition));
         let sts_region = base.region().cloned().unwrap_or_else(home);
-        let sts = aws_sdk_sts::config::Builder::from(&base).region(sts_region).build();
-        let route53 = aws_sdk_route53::config::Builder::from(&base).region(home()).build();
+        let sts = aws_sdk_sts::config::Builder::from(&base).region(sts_region);
+        let sts = sts.interceptor(clearance.clone()).build();
+        let route53 = aws_sdk_route53::config::Builder::from(&base).region(home());
+        let route53 = route53.interceptor(clearance.clone()).build();
         Self {
             sts: aws_sdk_sts::Client::from_conf(sts),
             route53: aws_sdk_route53::Client::from_conf(route53),
             ses: Mutex::default(),
             base,
+            clearance,
         }
     }
 
@@ -72,7 +77,8 @@ impl Clients {
     pub(super) fn ses(&self, region: &Region) -> aws_sdk_sesv2::Client {
         let make = || {
             let name = aws_config::Region::new(region.as_str().to_owned());
-            let config = aws_sdk_sesv2::config::Builder::from(&self.base).region(name).build();
+            let config = aws_sdk_sesv2::config::Builder::from(&self.base).region(name);
+            let config = config.interceptor(self.clearance.clone()).build();
             aws_sdk_sesv2::Client::from_conf(config)
         };
         lock(&self.ses).entry(region.clone()).or_insert_with(make).clone()

@@ -11,6 +11,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::call::Target;
+use super::clearance::NotCleared;
 use super::text::legible;
 use crate::authority::Credentials;
 
@@ -195,6 +196,9 @@ where
         return (ErrorKind::Credentials, "none could be obtained".to_owned());
     }
     let unavailable = |detail: &str| (ErrorKind::Unavailable, detail.to_owned());
+    if let Some(held) = source::<NotCleared>(error) {
+        return unavailable(&held.to_string());
+    }
     match error {
         SdkError::TimeoutError(_) => unavailable("no answer in time"),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {

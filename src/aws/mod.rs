@@ -14,6 +14,7 @@ mod access;
 mod bucket;
 mod call;
 mod caller;
+mod clearance;
 mod clients;
 mod error;
 mod lane;
@@ -36,6 +37,7 @@ use aws_config::SdkConfig;
 use jiff::Timestamp;
 
 pub use call::{Call, Operation};
+pub use clearance::Clearance;
 pub use clients::load_config;
 pub use error::{Error, ErrorKind};
 pub use permit::{ChangePermit, PutPermit};
@@ -96,6 +98,8 @@ pub struct Settings {
     pub retry_min: Duration,
     /// …doubling up to this.
     pub retry_max: Duration,
+    /// Asked before each transmission.
+    pub clearance: Clearance,
     /// The operator's, which the external ids of roles begin with.
     pub owner_id: String,
 }
@@ -114,6 +118,7 @@ impl Default for Settings {
             request_timeout: Duration::from_secs(10),
             retry_min: Duration::from_secs(1),
             retry_max: Duration::from_mins(1),
+            clearance: Clearance::default(),
             owner_id: String::new(),
         }
     }
@@ -140,14 +145,15 @@ impl Aws {
         observer: Observer,
     ) -> Self {
         let tasks = Arc::new(Tasks::new());
-        let clients = Clients::new(sdk, settings.request_timeout);
+        let clients = Clients::new(sdk, settings.request_timeout, settings.clearance.clone());
         let access = Access::new(clients, settings, clock, wake, observer, &tasks);
         Self { access: Arc::new(access), _tasks: tasks }
     }
 
     /// The account of the credentials for a service: twelve digits.
     pub fn account(&self, sight: Sight, service: Service, not_before: Timestamp) -> Reply<String> {
-        self.look(Account, sight.credentials(service), sight.object(), not_before)
+        let credentials = sight.credentials(service).clone();
+        self.look(Account, &credentials, &sight.into_object(), not_before)
     }
 
     /// What SES says of an identity; `None` where it knows no such identity.
@@ -265,15 +271,16 @@ impl Aws {
         sight: Sight,
         not_before: Timestamp,
     ) -> Reply<Q::Value> {
-        let (credentials, object) = (sight.credentials(service), sight.object());
-        if !self.access.caller(credentials).is_known() {
-            match self.look(Account, credentials, object, Timestamp::MIN) {
+        let credentials = sight.credentials(service).clone();
+        let object = sight.into_object();
+        if !self.access.caller(&credentials).is_known() {
+            match self.look(Account, &credentials, &object, Timestamp::MIN) {
                 Reply::Known { .. } => {}
                 Reply::NotYet => return Reply::NotYet,
                 Reply::Failed { error, retry_at } => return Reply::Failed { error, retry_at },
             }
         }
-        self.look(question, credentials, object, not_before)
+        self.look(question, &credentials, &object, not_before)
     }
 
     fn look<Q: Ask>(

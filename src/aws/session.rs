@@ -216,7 +216,8 @@ fn session_name(namespace: &str) -> String {
         return whole;
     }
     let digest = Sha256::digest(namespace);
-    let digest: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest =
+        format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]));
     let cut: String = whole.chars().take(NAME_MAX - 1 - digest.len()).collect();
     format!("{cut}-{digest}")
 }
@@ -227,11 +228,12 @@ mod tests {
     use aws_config::{BehaviorVersion, SdkConfig};
     use std::time::Duration;
 
+    use super::super::Clearance;
     use super::*;
 
     fn session(namespace: &str) -> Session {
         let sdk = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
-        let clients = Arc::new(Clients::new(&sdk, Duration::from_secs(1)));
+        let clients = Arc::new(Clients::new(&sdk, Duration::from_secs(1), Clearance::default()));
         let role = RoleArn::parse("arn:aws:iam::123456789012:role/dns").unwrap();
         Session::new(&role, namespace, "owner", clients)
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, value_parser};
 
+use super::election::ElectionFlags;
 use super::values::{
     Listen, Resolver, duration, listen, log, namespace, owner_id, rate, region, resolver,
 };
@@ -45,6 +46,9 @@ pub struct RunFlags {
     /// The operator's durations.
     #[command(flatten)]
     pub(super) durations: DurationFlags,
+    /// Which of several processes acts.
+    #[command(flatten)]
+    pub(super) election: ElectionFlags,
     /// What is logged.
     #[command(flatten)]
     pub(super) logs: LogFlags,
@@ -146,7 +150,7 @@ impl RunFlags {
         if self.dns_resolver.contains(&Resolver::System) && self.dns_resolver.len() > 1 {
             return Err("--dns-resolver system stands beside addresses: allowed is system alone, or addresses".into());
         }
-        Ok(())
+        self.election.check()
     }
 
     /// What decisions go by.
@@ -196,6 +200,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::lease::Timing;
 
     #[derive(Debug, Parser)]
     struct Bench {
@@ -220,6 +225,15 @@ mod tests {
         assert_eq!(flags.listen, Listen::Everywhere(8080));
         assert_eq!(flags.max_concurrent_reconciles, 64);
         assert!(flags.watch_namespace.is_empty());
+        let seconds = Duration::from_secs;
+        let timing = Timing {
+            lease_duration: seconds(15),
+            renew_deadline: seconds(10),
+            retry_period: seconds(2),
+        };
+        assert_eq!(flags.election.timing(), Some(timing));
+        assert_eq!(parse(&["--leader-elect=false"]).unwrap().election.timing(), None);
+        assert_eq!(parse(&["--leader-elect"]).unwrap().election.timing(), Some(timing));
     }
 
     #[test]
@@ -256,6 +270,19 @@ mod tests {
             (
                 &["--restart-pause-min=25h"],
                 &["--restart-pause-min", "--restart-pause-max", "at most 86400s"],
+            ),
+            (&["--leader-elect=maybe"], &["--leader-elect", "maybe", "true, false"]),
+            (
+                &["--lease-duration=10s"],
+                &["--renew-deadline 10s", "--lease-duration 10s", "less than 10s"],
+            ),
+            (
+                &["--retry-period=9s"],
+                &["--retry-period 9s", "--renew-deadline 10s", "less than 8.333s"],
+            ),
+            (
+                &["--renew-deadline=2400ms"],
+                &["--retry-period 2s", "--renew-deadline 2.4s", "less than 2.000s"],
             ),
             (&["--ses-rate=0"], &["--ses-rate", "'0'", "from 0.001"]),
             (&["--route53-rate=-1"], &["--route53-rate", "-1", "from 0.001"]),

@@ -1,5 +1,6 @@
 //! The commands that a person runs.
 
+mod election;
 mod flags;
 mod iam_policy;
 mod run;

@@ -3,10 +3,16 @@
 use jiff::Timestamp;
 
 use super::objects::{has_finalizer, key_of};
-use crate::api::{SesMailFrom, TAKE_OVER};
+use crate::api::{Mode, SesMailFrom, TAKE_OVER};
 use crate::authority::{Claimant, Credentials, ServiceCredentials};
 use crate::mail::{Marker, Owner, Regions, RoleArn};
 use crate::plan::claimed_places;
+
+/// Whether the object holds what it claims: it is in Manage mode, or is being
+/// deleted and still has its finalizer. Any other only looks.
+pub(super) fn holds_claims(object: &SesMailFrom) -> bool {
+    object.spec.mode == Mode::Manage || object.metadata.deletion_timestamp.is_some()
+}
 
 /// The object's claims, by [`claimed_places`]. `None` for an object that is
 /// being deleted and that we do not hold up, and for one that names roles which
@@ -53,7 +59,7 @@ mod tests {
 
     use super::*;
     use crate::controller::testing::object;
-    use crate::mail::Origin;
+    use crate::mail::{Origin, SpfOrigin};
 
     fn places(object: &SesMailFrom) -> Vec<String> {
         let claimant = claimant(object, "owner", &Regions::default()).unwrap();
@@ -112,8 +118,8 @@ mod tests {
         let marker = Marker {
             owner: owner.clone(),
             mx: Origin::Created,
-            spf: Origin::Created,
-            regions: ["us-east-1".to_owned()].into(),
+            spf: SpfOrigin::created(),
+            regions: [("us-east-1".to_owned(), Origin::Created)].into(),
         };
         object.metadata.annotations = Some([(TAKE_OVER.to_owned(), marker.to_string())].into());
         let claimant = claimant(&object, "owner", &Regions::default()).unwrap();

@@ -8,6 +8,7 @@ mod apply;
 mod backoff;
 mod claimant;
 mod kubernetes;
+mod led;
 mod live;
 mod lookups;
 mod memories;
@@ -30,6 +31,7 @@ mod watched;
 
 pub use claimant::claimant;
 pub use kubernetes::{Kubernetes, api_client, watch_client};
+pub use led::Led;
 pub use live::Live;
 pub use memories::Memories;
 pub use objects::{ObjectError, Objects, Subject, has_finalizer, key_of};

@@ -239,12 +239,15 @@ impl Outcome {
 fn trouble(error: &ObjectError) -> Outcome {
     let verdict = match error {
         ObjectError::Raced(_) => Verdict::Raced,
-        ObjectError::Refused(_) | ObjectError::Unavailable(_) => Verdict::KubernetesError,
+        ObjectError::Refused(_) | ObjectError::Unavailable(_) | ObjectError::NotLeading => {
+            Verdict::KubernetesError
+        }
     };
     match error {
         ObjectError::Raced(_) => debug!(%error, "Waiting for the watch"),
         ObjectError::Refused(_) => warn!(%error, "Could not write to Kubernetes"),
         ObjectError::Unavailable(_) => info!(%error, "Could not reach Kubernetes"),
+        ObjectError::NotLeading => info!(%error, "Did not write to Kubernetes"),
     }
     Outcome { verdict, again: Again::BackOff }
 }

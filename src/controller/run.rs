@@ -10,15 +10,16 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, Config};
 use thiserror::Error;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tracing::{Instrument as _, info_span, warn};
+use tracing::{Instrument as _, debug, info_span, warn};
 
 use super::kubernetes::{Kubernetes, api_client, watch_client};
+use super::led::Led;
 use super::memories::Memories;
-use super::objects::Objects as _;
+use super::objects::{ObjectError, Objects as _};
 use super::outside::Outside;
 use super::queue::Queue;
 use super::reconcile::{Reconciler, Wake, planner};
@@ -28,6 +29,7 @@ use super::watched::Unreadable;
 use crate::api::{Reason, SesMailFrom};
 use crate::authority::ObjectKey;
 use crate::clock::Clock;
+use crate::lease::Leadership;
 use crate::plan::{Notice, Settings};
 use crate::telemetry::{Health, Listener, Metrics, Population, serve};
 
@@ -42,6 +44,9 @@ pub struct Options {
     pub max_concurrent_reconciles: usize,
     /// Names this process in Events.
     pub instance: String,
+    /// Whether this process may act. While it may not, it watches, so that it can
+    /// take over at once.
+    pub leadership: Leadership,
     /// The durations.
     pub settings: Settings,
 }
@@ -76,7 +81,12 @@ pub async fn run<X: Outside>(
     let watching = watch_client(kubernetes)?;
     let state = Arc::new(State::default());
     let metrics = Arc::new(Metrics::new(Some(Box::new(Arc::clone(&state)))));
-    let server = serve(listener, Arc::clone(&metrics), health(&state), stopped(stop.clone()));
+    let server = serve(
+        listener,
+        Arc::clone(&metrics),
+        health(&state, &options.leadership),
+        stopped(stop.clone()),
+    );
     let work = async {
         let owner_id = tokio::select! {
             () = stopped(stop.clone()) => return Ok(()),
@@ -88,9 +98,12 @@ pub async fn run<X: Outside>(
         let watches = state.watches.get_or_init(|| watches(&options.namespaces));
         let (waker, woken) = unbounded_channel();
         let writer = Kubernetes::new(client.clone(), options.instance.clone(), Clock::system());
+        let writer = Led::new(writer, options.leadership.clone());
         let audience = Arc::new(Told {
             waker: waker.clone(),
             objects: writer.clone(),
+            store: Arc::clone(store),
+            leadership: options.leadership.clone(),
             metrics: metrics.clone(),
         });
         // Fails only once the queue is gone, and then nobody has to be woken.
@@ -106,10 +119,9 @@ pub async fn run<X: Outside>(
             wake,
             planner: planner(),
         };
-        let queue = Queue::new(woken, options.max_concurrent_reconciles, Clock::system());
         let watching = watch_all(watches, &watching, store, &audience);
         tokio::select! {
-            () = reconcile_all(watches, queue, Arc::new(reconciler), &stop) => Ok(()),
+            () = reconcile_all(&options, watches, woken, Arc::new(reconciler), &stop) => Ok(()),
             () = watching => Err(RunError::Watch),
         }
     };
@@ -135,10 +147,14 @@ impl Population for Arc<State> {
     }
 }
 
-fn health(state: &Arc<State>) -> Health {
-    let state = Arc::clone(state);
+/// One that does not lead is ready as well once it could: rollouts go on.
+fn health(state: &Arc<State>, leadership: &Leadership) -> Health {
+    let (state, leadership) = (Arc::clone(state), leadership.clone());
     Arc::new(move || match state.watches.get() {
-        Some(watches) => watches.iter().filter_map(|watch| watch.missing()).collect(),
+        Some(watches) => {
+            let missing = watches.iter().filter_map(|watch| watch.missing());
+            missing.chain(leadership.missing()).collect()
+        }
         None => vec!["the owner id is not known: waiting to read the namespace kube-system".into()],
     })
 }
@@ -167,17 +183,29 @@ async fn watch_all(
 }
 
 /// Reconciles from the moment at which every object, and so every claim, is
-/// known, until told to stop.
+/// known and this process leads, until told to stop.
 async fn reconcile_all<X: Outside>(
+    options: &Options,
     watches: &[Arc<Watch>],
-    queue: Queue,
-    reconciler: Arc<Reconciler<Kubernetes, X>>,
+    mut woken: UnboundedReceiver<ObjectKey>,
+    reconciler: Arc<Reconciler<Led<Kubernetes>, X>>,
     stop: &Receiver<bool>,
 ) {
+    let leads = async {
+        join_all(watches.iter().map(|watch| watch.listed())).await;
+        options.leadership.stand();
+        options.leadership.gained().await;
+    };
     tokio::select! {
         () = stopped(stop.clone()) => return,
-        _ = join_all(watches.iter().map(|watch| watch.listed())) => {}
+        () = leads => {}
+        () = let_go(&mut woken) => return,
     }
+    reconciler.metrics.leads();
+    for key in reconciler.store.keys() {
+        (reconciler.wake)(&key);
+    }
+    let queue = Queue::new(woken, options.max_concurrent_reconciles, Clock::system());
     let (ids, number) = (RandomState::new(), AtomicU64::new(0));
     let reconcile = |key: ObjectKey| {
         let id = ids.hash_one(number.fetch_add(1, Ordering::Relaxed));
@@ -186,6 +214,11 @@ async fn reconcile_all<X: Outside>(
         async move { reconciler.reconcile(&key).await.again }.instrument(span)
     };
     queue.run(reconcile, stopped(stop.clone())).await;
+}
+
+/// Drops what is woken, which may be for months. Ends only when nobody wakes.
+async fn let_go(woken: &mut UnboundedReceiver<ObjectKey>) {
+    while woken.recv().await.is_some() {}
 }
 
 /// Resolves when told to stop.
@@ -217,7 +250,9 @@ async fn owner_id(options: &Options, client: &Client) -> String {
 /// What the watches tell goes to the queue, and to the person concerned.
 struct Told {
     waker: UnboundedSender<ObjectKey>,
-    objects: Kubernetes,
+    objects: Led<Kubernetes>,
+    store: Arc<Store>,
+    leadership: Leadership,
     metrics: Arc<Metrics>,
 }
 
@@ -228,16 +263,25 @@ impl Audience for Told {
     }
 
     fn unreadable(&self, object: Unreadable) {
-        let Unreadable { subject, version: _, error } = object;
+        let Unreadable { subject, version, error } = object;
         warn!(object = %subject.key, error, "Could not parse an object; it is left alone");
         self.metrics.unreadable();
-        let objects = self.objects.clone();
+        let (objects, leadership) = (self.objects.clone(), self.leadership.clone());
+        let store = Arc::clone(&self.store);
         let note = format!("the object does not parse and is left alone: {error}");
         tokio::spawn(async move {
+            leadership.gained().await;
+            if !store.is_unreadable(&subject.key, &version) {
+                return;
+            }
             let reason = Reason::InvalidSpec.as_str();
             let notice = Notice { warning: true, reason, note };
-            if let Err(error) = objects.post_event(&subject, &notice).await {
-                warn!(object = %subject.key, %error, "Could not post an Event");
+            match objects.post_event(&subject, &notice).await {
+                Ok(()) => {}
+                Err(error @ ObjectError::NotLeading) => {
+                    debug!(object = %subject.key, %error, "Could not post an Event");
+                }
+                Err(error) => warn!(object = %subject.key, %error, "Could not post an Event"),
             }
         });
     }

@@ -25,9 +25,9 @@ pub(super) const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
 /// What was done, in order.
 pub(super) type Log = Arc<Mutex<Vec<String>>>;
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct InMemory {
-    log: Log,
+    pub(super) log: Log,
     /// What the next writes answer; success once used up.
     replies: Arc<Mutex<VecDeque<ObjectError>>>,
 }

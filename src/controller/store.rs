@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::claimant::claimant;
+use super::claimant::{claimant, holds_claims};
 use super::objects::key_of;
 use super::watched::{Unreadable, Watched, pruned};
 use crate::api::SesMailFrom;
@@ -112,6 +112,12 @@ impl Store {
         }
     }
 
+    /// Whether this version of an object is the one known, and does not parse.
+    pub(super) fn is_unreadable(&self, key: &ObjectKey, of: &str) -> bool {
+        let known = self.lock();
+        matches!(known.held.get(key), Some(Held::Unreadable { version }) if version == of)
+    }
+
     /// Every object known, those that do not parse included.
     pub fn keys(&self) -> Vec<ObjectKey> {
         self.lock().held.keys().cloned().collect()
@@ -128,7 +134,8 @@ impl Store {
 
     fn hold(&self, known: &mut Known, key: &ObjectKey, object: SesMailFrom) -> BTreeSet<ObjectKey> {
         let touched = match claimant(&object, &self.owner_id, &self.regions) {
-            Some(claimant) => known.claims.put(claimant),
+            Some(claimant) if holds_claims(&object) => known.claims.put(claimant),
+            Some(onlooker) => known.claims.observe(onlooker),
             None => known.claims.remove(key),
         };
         known.held.insert(key.clone(), Held::Object(Arc::new(object)));

@@ -5,6 +5,7 @@
 //! MAIL FROM domain), `regions` (one region), `leaving` (what goes),
 //! `conditions` and `report` (what a person sees).
 
+mod adoption;
 mod beginning;
 mod conditions;
 mod desired;
@@ -17,6 +18,7 @@ mod inquiry;
 mod leaving;
 mod mirror;
 mod names;
+mod observe;
 mod puts;
 mod recorded;
 mod records;
@@ -24,8 +26,10 @@ mod regions;
 mod remember;
 mod report;
 mod scene;
+mod spf;
 mod steps;
 mod survey;
+mod wanted;
 mod window;
 mod world;
 mod zone;
@@ -47,7 +51,7 @@ use self::desired::Desired;
 use self::finding::Finding;
 use self::inquiry::Inquiry;
 use self::scene::Scene;
-use crate::api::{DeletionPolicy, FINALIZER, Reason, SesMailFromStatus};
+use crate::api::{DeletionPolicy, FINALIZER, Mode, Reason, SesMailFromStatus};
 
 /// Decides what to ask, to do and to report.
 pub fn plan(world: &World<'_>) -> Plan {
@@ -58,6 +62,9 @@ pub fn plan(world: &World<'_>) -> Plan {
     if deleting && !held {
         return Plan { memory: world.memory.clone(), ..Plan::default() };
     }
+    if deleting && object.spec.mode != Mode::Manage {
+        return steps::release(world, "nothing was touched: mode is not Manage");
+    }
     if deleting && object.spec.deletion_policy == DeletionPolicy::Retain {
         return steps::release(world, "nothing was touched: deletionPolicy is Retain");
     }
@@ -65,6 +72,9 @@ pub fn plan(world: &World<'_>) -> Plan {
         || Cow::Owned(SesMailFromStatus { observed_generation: -1, ..Default::default() }),
         Cow::Borrowed,
     );
+    if object.spec.mode == Mode::Suspend {
+        return steps::suspend(world, &stored);
+    }
     let desired = match Desired::of(object, &world.settings.regions) {
         Ok(desired) => desired,
         Err(_) if deleting => return steps::release(world, "nothing was ever done for it"),

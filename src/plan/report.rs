@@ -126,7 +126,8 @@ impl Scene<'_> {
         let new: Vec<String> =
             name.filter(|name| stands(status, name) && !stands(self.stored, name)).collect();
         let note = format!("the records of {} are published", new.join(", "));
-        (!new.is_empty()).then_some(Notice { warning: false, reason: "RecordsPublished", note })
+        let news = !new.is_empty() && !self.desired.observes();
+        news.then_some(Notice { warning: false, reason: "RecordsPublished", note })
     }
 }
 

@@ -83,7 +83,8 @@ impl<'a> Scene<'a> {
             Survey::Known(surveyed) => surveyed.mark.mine(),
             _ => None,
         });
-        let listed: BTreeSet<String> = marks.flat_map(|marker| marker.regions.clone()).collect();
+        let listed: BTreeSet<String> =
+            marks.flat_map(|marker| marker.regions.keys().cloned()).collect();
         for region in listed.iter().filter_map(|name| self.world.settings.regions.get(name).ok()) {
             self.read_region(region);
         }
@@ -216,7 +217,7 @@ impl<'a> Scene<'a> {
         };
         match self.names.get(&name) {
             Some(Survey::Known(surveyed)) => match &surveyed.mark {
-                Mark::Mine(marker) if marker.regions.contains(region.as_str()) => {
+                Mark::Mine(marker) if marker.regions.contains_key(region.as_str()) => {
                     Holding::Ours(name, mail_from)
                 }
                 Mark::None if self.was_ours(region, &name) => Holding::Ours(name, mail_from),

@@ -6,6 +6,7 @@
 #![allow(clippy::unnecessary_wraps, clippy::needless_pass_by_value)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adoption;
 mod claims;
 mod deletion;
 mod faults;
@@ -13,10 +14,13 @@ mod held;
 mod iam;
 mod keep;
 mod kill;
+mod leases;
 mod life;
 mod living;
+mod mode;
 mod refusals;
 mod roles;
+mod spf;
 mod stage;
 mod story;
 mod window;

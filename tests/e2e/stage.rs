@@ -8,8 +8,11 @@ use aws_simulator::{
     SimClock, Simulator, ZoneSpec,
 };
 use harness::{ControlPlane, Deployment, Launch, Operator, wait_until};
+use k8s_openapi::api::authorization::v1::LocalSubjectAccessReview;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use ses_mailfrom::api::{RegionStatus, SesMailFrom, SesMailFromStatus};
 use tokio::sync::OnceCell;
@@ -76,6 +79,52 @@ async fn plane() -> &'static ControlPlane {
     plane
 }
 
+/// Gives the operator, in the namespace of a test, what it may do in its own:
+/// the operators of each test have a Lease of their own.
+async fn may_elect_leaders_in(
+    client: &kube::Client,
+    objects: &[Value],
+    namespace: &str,
+    user: &str,
+) {
+    let of_kind = |kind: &str| {
+        let found = objects.iter().filter(|object| object["kind"] == kind);
+        let moved = found.map(|object| {
+            let mut object = object.clone();
+            object["metadata"]["namespace"] = json!(namespace);
+            object
+        });
+        moved.collect::<Vec<_>>()
+    };
+    for role in of_kind("Role") {
+        let role: Role = serde_json::from_value(role).expect("a Role");
+        let roles = Api::namespaced(client.clone(), namespace);
+        roles.create(&PostParams::default(), &role).await.expect("a role of the test's own");
+    }
+    for binding in of_kind("RoleBinding") {
+        let binding: RoleBinding = serde_json::from_value(binding).expect("a RoleBinding");
+        let bindings = Api::namespaced(client.clone(), namespace);
+        bindings.create(&PostParams::default(), &binding).await.expect("a binding of its own");
+    }
+    // The authorizer learns of them by a watch of its own.
+    let reviews: Api<LocalSubjectAccessReview> = Api::namespaced(client.clone(), namespace);
+    let review = json!({"metadata": {"namespace": namespace}, "spec": {"user": user, "resourceAttributes": {
+        "namespace": namespace, "verb": "patch", "group": "coordination.k8s.io",
+        "resource": "leases", "name": "ses-mailfrom",
+    }}});
+    let review: LocalSubjectAccessReview = serde_json::from_value(review).expect("a review");
+    let allowed = wait_until("the role counts", LIMIT, async || {
+        let answer = reviews.create(&PostParams::default(), &review).await;
+        let answer = answer.map_err(|error| error.to_string())?.status;
+        if answer.as_ref().is_some_and(|status| status.allowed) {
+            Ok(())
+        } else {
+            Err(format!("{answer:?}"))
+        }
+    });
+    allowed.await.unwrap_or_else(|error| panic!("{error}"));
+}
+
 impl Stage {
     /// A stage with a delegated zone and a verified identity in both regions.
     pub(crate) async fn new(test: &str) -> Self {
@@ -102,14 +151,16 @@ impl Stage {
         let serving = aws.serve(Listen::default()).await.expect("a served AWS");
         let objects = plane.kustomize("deploy").await.expect("kubectl kustomize deploy");
         let deployment = Deployment::find(&objects).expect("the Deployment");
+        let client = plane.client().await.expect("a client");
+        may_elect_leaders_in(&client, &objects, &namespace, &deployment.user()).await;
         let launch = Launch::new(deployment, env!("CARGO_BIN_EXE_ses-mailfrom"))
+            .env("POD_NAMESPACE", &namespace)
             .aws(&serving.endpoint())
             .dns(serving.resolver(), serving.dns_port())
             .watch_namespace(&namespace)
             .flag("--route53-rate", "500");
         let launch =
             DURATIONS.iter().fold(launch, |launch, (flag, value)| launch.flag(flag, value));
-        let client = plane.client().await.expect("a client");
         Self { plane, namespace, aws, _serving: serving, launch, client }
     }
 
@@ -119,8 +170,15 @@ impl Stage {
         self
     }
 
-    /// Starts an operator and waits until it is ready.
+    pub(crate) fn leases(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Starts the only operator there is and waits until it is ready. If one was
+    /// killed before, its lease is taken for run out.
     pub(crate) async fn operator(&self) -> Operator {
+        let (all, params) = (ListParams::default(), DeleteParams::default());
+        self.leases().delete_collection(&params, &all).await.expect("no lease");
         let operator = self.launch.start(self.plane).await.expect("an operator");
         operator.ready(LIMIT).await.expect("a ready operator");
         operator

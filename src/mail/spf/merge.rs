@@ -59,24 +59,6 @@ impl Spf {
         Self { version: VERSION.to_owned(), terms, trailing: 0 }
     }
 
-    /// The record that we create for Amazon SES alone.
-    pub fn for_ses() -> Self {
-        Self::create(&[], SpfAll::SoftFail)
-    }
-
-    /// The record with Amazon SES merged in, or as it is where that is refused.
-    #[must_use]
-    pub fn with_ses(&self) -> Self {
-        self.merge(&[SpfInclude::amazon_ses()])
-            .map_or_else(|_| self.clone(), |merged| merged.record)
-    }
-
-    /// The record without the term that we added for Amazon SES.
-    #[must_use]
-    pub fn without_ses(&self) -> Self {
-        self.unmerge(&[SpfInclude::amazon_ses()])
-    }
-
     /// The `all` of a record that stands exactly as [`Spf::create`] writes it,
     /// whatever senders it names: one that nobody else has edited beyond that.
     pub fn created_all(&self) -> Option<SpfAll> {

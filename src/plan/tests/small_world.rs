@@ -143,7 +143,7 @@ impl SmallWorld {
         let take_over = self.object.metadata.annotations.as_ref();
         let take_over = take_over.and_then(|a| a.get(crate::api::TAKE_OVER));
         let take_over = take_over.and_then(|text| crate::mail::Marker::parse(text).ok());
-        self.claims.put(Claimant {
+        let claimant = Claimant {
             key: ObjectKey { namespace: "mail".into(), name: "example".into() },
             uid: "u1".into(),
             created: "2026-01-01T00:00:00Z".parse().unwrap(),
@@ -152,7 +152,13 @@ impl SmallWorld {
             places,
             credentials: ServiceCredentials::default(),
             take_over: take_over.map(|marker| marker.owner),
-        });
+        };
+        let deleting = self.object.metadata.deletion_timestamp.is_some();
+        if self.object.spec.mode == crate::api::Mode::Manage || deleting {
+            self.claims.put(claimant);
+        } else {
+            self.claims.observe(claimant);
+        }
     }
 
     pub(super) fn status(&self) -> &SesMailFromStatus {
@@ -221,6 +227,17 @@ impl SmallWorld {
             routing: Routing::Simple,
         };
         self.records.push((ZONE.into(), set));
+    }
+
+    pub(super) fn put_record_at(
+        &mut self,
+        name: &str,
+        rtype: RecordType,
+        ttl: u32,
+        values: &[&str],
+    ) {
+        self.put_record(name, rtype, values);
+        self.records.last_mut().unwrap().1.ttl = ttl;
     }
 
     pub(super) fn texts(&self, name: &str) -> Vec<String> {
