@@ -316,6 +316,18 @@ fn ten_terms_that_ask_dns_are_allowed() {
 }
 
 #[test]
+fn a_redirect_asks_dns_only_where_there_is_no_all() {
+    for (text, lookups) in [
+        ("v=spf1 a redirect=x.example", 2),
+        ("v=spf1 redirect=x.example a", 2),
+        ("v=spf1 a -all redirect=x.example", 1),
+        ("v=spf1 redirect=x.example a -all mx", 1),
+    ] {
+        assert_eq!(Spf::parse(text).unwrap().lookups(), lookups, "{text}");
+    }
+}
+
+#[test]
 fn a_record_that_needs_nothing_is_left_even_where_it_is_broken() {
     for text in [
         "v=spf1 include:amazonses.com redirect=x.example",
