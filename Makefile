@@ -54,8 +54,8 @@ help:
 	@echo "make test        every test"
 	@echo "make lint        format, clippy, documentation"
 	@echo "make generate    CRDs and manifests from the Rust types"
-	@echo "make fuzz        the fuzz targets for FUZZ_SECONDS (60), seeded by FUZZ_SEED (1)"
 	@echo "make soak        a long random run among others who edit the same records (SOAK_MINUTES, SOAK_SEED)"
+	@echo "make fuzz        the fuzz targets for FUZZ_SECONDS (60), seeded by FUZZ_SEED (1)"
 	@echo "make bench-life  time and API writes of one object on its way to Ready"
 
 .PHONY: control-plane

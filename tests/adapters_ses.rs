@@ -156,7 +156,7 @@ async fn troubles_of_a_read_are_told_apart_and_named() {
         (
             Trouble::AccessDenied,
             ErrorKind::AccessDenied,
-            "access denied; allow the action to the operator's role",
+            "access denied to the operator's credentials",
         ),
         (
             Trouble::Fail(503),

@@ -77,8 +77,10 @@ reasons! {
     ZoneNotDelegated: StalledAfterGrace, "let the parent zone name the hosted zone's name servers, or set spec.dns.hostedZoneID";
     /// Several public hosted zones have the same name.
     ZoneAmbiguous: StalledAfterGrace, "set spec.dns.hostedZoneID";
-    /// AWS refuses the operator's credentials an action.
-    AccessDenied: StalledAfterGrace, "allow the action to the operator's role";
+    /// The role that the spec names cannot be assumed.
+    RoleNotAssumable: StalledAfterGrace, "let the role's trust policy and the operator's own IAM policy allow it";
+    /// AWS refuses an action to the credentials that it is asked with.
+    AccessDenied: StalledAfterGrace, "allow the action to the credentials that the message names";
     /// The last good reading of AWS is older than the operator trusts.
     ObservationStale: Reconciling, "see the operator's log and metrics for AWS errors";
     /// No public hosted zone holds the MAIL FROM domain.

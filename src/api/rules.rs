@@ -107,6 +107,16 @@ pub(super) fn spec() -> Value {
             "message": "must be one of spec.regions that share spec.subdomain, that is, have no \
                         subdomain of their own; leave it out where none does",
         },
+        {
+            "rule": in_partition("self.roleARN"),
+            "fieldPath": ".roleARN",
+            "message": IN_PARTITION,
+        },
+        {
+            "rule": format!("!has(self.dns) || ({})", in_partition("self.dns.roleARN")),
+            "fieldPath": ".dns.roleARN",
+            "message": IN_PARTITION,
+        },
     ])
 }
 
@@ -115,6 +125,27 @@ const RELATIVE: &str = "must be written without spec.domain, which is appended t
 
 fn relative(subdomain: &str) -> String {
     format!("{subdomain} != self.domain && !{subdomain}.endsWith('.' + self.domain)")
+}
+
+const IN_PARTITION: &str = "must be a role of the regions' partition: arn:aws: for commercial \
+                            regions, arn:aws-us-gov: for GovCloud (us-gov-*), arn:aws-eusc: for \
+                            European Sovereign Cloud (eusc-*)";
+
+fn in_partition(role: &str) -> String {
+    format!(
+        "!has({role}) || size(self.regions) == 0 || \
+         ({role}.startsWith('arn:aws-us-gov:') == self.regions[0].name.startsWith('us-gov-') && \
+         {role}.startsWith('arn:aws-eusc:') == self.regions[0].name.startsWith('eusc-'))"
+    )
+}
+
+/// On `spec.roleARN` and `spec.dns.roleARN`.
+pub(super) fn role_arn() -> Value {
+    json!([{
+        "rule": "self.matches('^arn:(aws|aws-us-gov|aws-eusc):iam::[0-9]{12}:role(/[A-Za-z0-9_+=,.@-]+)*/[A-Za-z0-9_+=,.@-]{1,64}$')",
+        "message": "must be the ARN of an IAM role in a partition that has SES (aws, aws-us-gov, \
+                    aws-eusc), for example arn:aws:iam::123456789012:role/ses-mailfrom",
+    }])
 }
 
 /// On `spec.dns`.

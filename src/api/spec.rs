@@ -151,6 +151,17 @@ pub struct SesMailFromSpec {
     /// Default: IfIdentical. Example: `Never`.
     #[serde(default)]
     pub adoption_policy: AdoptionPolicy,
+    /// The IAM role that the operator assumes to read and set MAIL FROM, where
+    /// the SES identity lies in another account than the operator. It is
+    /// assumed with the external id `<owner id>/<namespace>`, which its trust
+    /// policy is to ask for, and with session tags, for which the policy has to
+    /// allow `sts:TagSession`. May change to another role of the same account.
+    ///
+    /// Default: none, the operator's own credentials. Example:
+    /// `arn:aws:iam::123456789012:role/ses-mailfrom`.
+    #[serde(rename = "roleARN", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 640), extend("x-kubernetes-validations" = rules::role_arn()))]
+    pub role_arn: Option<String>,
     /// What is undone, of what this object made, when it is deleted; what it
     /// adopted stays. `RetainDNS`: the setting in SES is cleared and the records
     /// stay, so that late bounces still arrive; an object created anew adopts
@@ -276,6 +287,16 @@ pub struct DnsSpec {
     #[serde(default)]
     #[schemars(extend("default" = json!({})))]
     pub spf: SpfSpec,
+    /// The IAM role that the operator assumes to find the hosted zone and to
+    /// change its records, where the zone lies in another account than the
+    /// operator. It is assumed as `spec.roleARN` is, and may change to another
+    /// role of the same account.
+    ///
+    /// Default: none, the operator's own credentials, whatever `spec.roleARN`
+    /// says. Example: `arn:aws:iam::210987654321:role/ses-mailfrom-dns`.
+    #[serde(rename = "roleARN", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 640), extend("x-kubernetes-validations" = rules::role_arn()))]
+    pub role_arn: Option<String>,
 }
 
 /// Who may send beside Amazon SES, and what becomes of all others.
@@ -312,6 +333,7 @@ impl Default for DnsSpec {
             ttl_seconds: default_ttl(),
             wildcard_policy: WildcardPolicy::default(),
             spf: SpfSpec::default(),
+            role_arn: None,
         }
     }
 }

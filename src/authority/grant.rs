@@ -66,6 +66,11 @@ impl Sight {
         &self.object
     }
 
+    /// Spends the leave.
+    pub fn into_object(self) -> ObjectKey {
+        self.object
+    }
+
     /// With what to look at a service.
     pub fn credentials(&self, service: Service) -> &Credentials {
         self.credentials.of(service)

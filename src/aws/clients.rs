@@ -4,17 +4,15 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 
 use super::{Clearance, lock};
-use crate::mail::Region;
-
-/// Where Route 53's one endpoint signs; STS answers there as well where no
-/// region is configured.
-const HOME_REGION: &str = "us-east-1";
+use crate::mail::{Partition, Region};
 
 /// Credentials, endpoints and HTTP as the environment tells them: the standard
 /// chain for containers and the standard `AWS_…` variables.
@@ -22,7 +20,7 @@ pub async fn load_config() -> SdkConfig {
     aws_config::load_defaults(BehaviorVersion::latest()).await
 }
 
-/// Clients made from one [`SdkConfig`].
+/// Clients made from one [`SdkConfig`], and so with one set of credentials.
 #[derive(Debug)]
 pub(super) struct Clients {
     base: SdkConfig,
@@ -33,6 +31,7 @@ pub(super) struct Clients {
 }
 
 impl Clients {
+    /// With the credentials of `sdk`.
     pub(super) fn new(sdk: &SdkConfig, timeout: Duration, clearance: Clearance) -> Self {
         let timeouts =
             TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
@@ -43,7 +42,23 @@ impl Clients {
         base.set_timeout_config(Some(timeouts));
         base.set_stalled_stream_protection(Some(StalledStreamProtectionConfig::disabled()));
         let base = base.build();
-        let home = || aws_config::Region::from_static(HOME_REGION);
+        let partition = base.region().map_or(Partition::Aws, |r| Partition::of_name(r.as_ref()));
+        Self::made_from(base, partition, clearance)
+    }
+
+    /// The same with other credentials, which know themselves when they end.
+    pub(super) fn with_credentials(
+        &self,
+        provider: SharedCredentialsProvider,
+        partition: Partition,
+    ) -> Self {
+        let base = self.base.clone().into_builder().credentials_provider(provider);
+        let base = base.identity_cache(IdentityCache::no_cache()).build();
+        Self::made_from(base, partition, self.clearance.clone())
+    }
+
+    fn made_from(base: SdkConfig, partition: Partition, clearance: Clearance) -> Self {
+        let home = || aws_config::Region::from_static(home(partition));
         let sts_region = base.region().cloned().unwrap_or_else(home);
         let sts = aws_sdk_sts::config::Builder::from(&base).region(sts_region);
         let sts = sts.interceptor(clearance.clone()).build();
@@ -67,5 +82,15 @@ impl Clients {
             aws_sdk_sesv2::Client::from_conf(config)
         };
         lock(&self.ses).entry(region.clone()).or_insert_with(make).clone()
+    }
+}
+
+/// Where Route 53's one endpoint of a partition signs; STS answers there as
+/// well where no region is configured.
+fn home(partition: Partition) -> &'static str {
+    match partition {
+        Partition::Aws => "us-east-1",
+        Partition::UsGov => "us-gov-west-1",
+        Partition::Eusc => "eusc-de-east-1",
     }
 }

@@ -1,4 +1,5 @@
-//! What AWS answered, who waits for what, and which answers still count.
+//! What AWS answered, with which credentials, who waits for what, and which
+//! answers still count.
 //!
 //! An answer counts for an object if its request was sent no earlier than the
 //! object asks for, and after the last write of ours that it could have missed.
@@ -12,7 +13,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::lock;
 use super::{Error, Reply};
-use crate::authority::ObjectKey;
+use crate::authority::{Credentials, ObjectKey};
+
+/// A question as it is asked with some credentials: others may get another
+/// answer.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Asked<Q> {
+    pub(super) credentials: Credentials,
+    pub(super) question: Q,
+}
 
 /// Answers older than this are forgotten.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(2);
@@ -46,7 +55,7 @@ pub(super) struct Backoff {
 #[derive(Debug)]
 struct Entry<V> {
     answer: Option<(Timestamp, V)>,
-    failure: Option<Failure>,
+    failures: Failures,
     flight: Option<Flight>,
     /// With the moment from which on an answer counts for each.
     waiters: HashMap<ObjectKey, Timestamp>,
@@ -54,9 +63,13 @@ struct Entry<V> {
 
 impl<V> Default for Entry<V> {
     fn default() -> Self {
-        Self { answer: None, failure: None, flight: None, waiters: HashMap::new() }
+        Self { answer: None, failures: Failures::default(), flight: None, waiters: HashMap::new() }
     }
 }
+
+/// Failures in a row, and how long to leave it alone after the last.
+#[derive(Debug, Default)]
+pub(super) struct Failures(Option<Failure>);
 
 #[derive(Debug)]
 struct Failure {
@@ -102,8 +115,7 @@ impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
             return (Reply::Known { sent: *sent, value: value.clone() }, false);
         }
         let idle = entry.flight.is_none();
-        if let Some(failure) = entry.failure.as_ref().filter(|f| idle && now < f.retry_at) {
-            let (error, retry_at) = (failure.error.clone(), failure.retry_at);
+        if let Some((error, retry_at)) = entry.failures.at(now).filter(|_| idle) {
             return (Reply::Failed { error, retry_at }, false);
         }
         let wanted = entry.waiters.entry(object.clone()).or_insert(not_before);
@@ -130,9 +142,7 @@ impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
         match result {
             Ok(value) => entry.answered(&flight, value, now),
             Err(error) => {
-                let count = entry.failure.as_ref().map_or(0, |failure| failure.count) + 1;
-                let retry_at = now + self.retry.pause(question, count);
-                entry.failure = Some(Failure { error, retry_at, count });
+                entry.failures.note(error, self.retry, question, now);
                 let wake = entry.waiters.drain().map(|(object, _)| object).collect();
                 Landed { wake, again: None }
             }
@@ -155,7 +165,7 @@ impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
 impl<V> Entry<V> {
     fn answered(&mut self, flight: &Flight, value: V, now: Timestamp) -> Landed {
         let sent = flight.sent.unwrap_or(now);
-        self.failure = None;
+        self.failures.forget();
         let mut landed = Landed::default();
         if !flight.outdated {
             self.answer = Some((sent, value));
@@ -180,12 +190,36 @@ impl<Q: Eq + Hash, V> State<Q, V> {
         let young = |at: Timestamp| now.duration_since(at) < MAX_AGE;
         self.entries.retain(|_, entry| {
             let answer = entry.answer.as_ref().is_some_and(|(sent, _)| young(*sent));
-            let failure = entry.failure.as_ref().is_some_and(|failure| young(failure.retry_at));
+            let failure = entry.failures.0.as_ref().is_some_and(|f| young(f.retry_at));
             entry.flight.is_some() || answer || failure
         });
         if self.entries.len() > MAX_ENTRIES {
             self.entries.retain(|_, entry| entry.flight.is_some());
         }
+    }
+}
+
+impl Failures {
+    /// One more.
+    pub(super) fn note(&mut self, error: Error, pace: Backoff, of: &impl Hash, now: Timestamp) {
+        let count = self.0.as_ref().map_or(0, |failure| failure.count) + 1;
+        self.0 = Some(Failure { error, retry_at: now + pace.pause(of, count), count });
+    }
+
+    /// A success ends the row.
+    pub(super) fn forget(&mut self) {
+        self.0 = None;
+    }
+
+    /// The last, while it is to be left alone, and until when.
+    fn at(&self, now: Timestamp) -> Option<(Error, Timestamp)> {
+        let failure = self.0.as_ref().filter(|failure| now < failure.retry_at)?;
+        Some((failure.error.clone(), failure.retry_at))
+    }
+
+    /// The last, while it is to be left alone.
+    pub(super) fn error_at(&self, now: Timestamp) -> Option<Error> {
+        self.at(now).map(|(error, _)| error)
     }
 }
 

@@ -293,7 +293,7 @@ mod tests {
             (&["--dns-port=0"], &["--dns-port", "0", "1..=65535"]),
             (&["--max-concurrent-reconciles=0"], &["--max-concurrent-reconciles", "1..=65535"]),
             (&["--watch-namespace=Mail"], &["--watch-namespace", "Mail", "lower-case"]),
-            (&["--owner-id=a b"], &["--owner-id", "a b", "without spaces"]),
+            (&["--owner-id=a b"], &["--owner-id", "a b", "letters, digits and"]),
             (&["--listen=8080"], &["--listen", "8080", ":PORT"]),
             (&["--log=ses_mailfrom=loud"], &["--log", "loud", "TARGET=LEVEL"]),
             (&["--log-format=xml"], &["--log-format", "xml", "json"]),

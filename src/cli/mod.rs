@@ -2,6 +2,7 @@
 
 mod election;
 mod flags;
+mod iam_policy;
 mod run;
 mod values;
 
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use flags::{LogFlags, RunFlags};
+pub use iam_policy::IamPolicyFlags;
 
 use crate::api;
 
@@ -29,6 +31,8 @@ enum Command {
     Run(Box<RunFlags>),
     /// Prints the CustomResourceDefinitions.
     Crd,
+    /// Prints the least IAM policy that the operator needs, or a trust policy, as JSON.
+    IamPolicy(Box<IamPolicyFlags>),
 }
 
 /// Runs what the command line asks for.
@@ -36,6 +40,7 @@ pub fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Run(flags) => run::run(*flags),
         Command::Crd => print_crd(),
+        Command::IamPolicy(flags) => iam_policy::print(&flags),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -68,7 +68,8 @@ async fn operate(flags: RunFlags, settings: Settings, dns: dns::Settings) -> End
         clearance: Clearance::from_fn(move || leads.leads()),
         ..aws::Settings::default()
     };
-    let outside = |wake: controller::Wake, metrics: &Arc<Metrics>| {
+    let outside = |wake: controller::Wake, metrics: &Arc<Metrics>, owner_id: &str| {
+        let rates = aws::Settings { owner_id: owner_id.to_owned(), ..rates };
         let (counted, woken) = (Arc::clone(metrics), Arc::clone(&wake));
         let observer = Arc::new(move |call: &Call| count(&counted, call));
         let aws = Aws::new(&sdk, rates, clock.clone(), woken, observer);

@@ -108,6 +108,7 @@ fn answer<T>(reply: Reply<T>, value: impl FnOnce(T) -> Value) -> Answer {
 fn fault(error: &Error, missing: Reason) -> Fault {
     let reason = match error.kind() {
         ErrorKind::AccessDenied | ErrorKind::Credentials => Reason::AccessDenied,
+        ErrorKind::RoleRefused => Reason::RoleNotAssumable,
         ErrorKind::NotFound => missing,
         ErrorKind::NotVerified => Reason::IdentityNotVerified,
         ErrorKind::Throttled

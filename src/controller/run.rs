@@ -66,7 +66,7 @@ pub enum RunError {
 }
 
 /// Runs the operator until `stop` turns true, and drains it then. `outside`
-/// makes what speaks to AWS and DNS.
+/// makes what speaks to AWS and DNS, and is given the owner id.
 ///
 /// # Errors
 /// See [`RunError`]. A missing CRD or an API server out of reach is none.
@@ -74,7 +74,7 @@ pub async fn run<X: Outside>(
     options: Options,
     kubernetes: &Config,
     listener: Listener,
-    outside: impl FnOnce(Wake, &Arc<Metrics>) -> X,
+    outside: impl FnOnce(Wake, &Arc<Metrics>, &str) -> X,
     stop: Receiver<bool>,
 ) -> Result<(), RunError> {
     let client = api_client(kubernetes)?;
@@ -93,7 +93,8 @@ pub async fn run<X: Outside>(
             owner_id = owner_id(&options, &client) => owner_id,
         };
         let regions = options.settings.regions.clone();
-        let store = state.store.get_or_init(|| Arc::new(Store::new(owner_id, regions)));
+        let store = Store::new(owner_id.clone(), regions);
+        let store = state.store.get_or_init(|| Arc::new(store));
         let watches = state.watches.get_or_init(|| watches(&options.namespaces));
         let (waker, woken) = unbounded_channel();
         let writer = Kubernetes::new(client.clone(), options.instance.clone(), Clock::system());
@@ -108,7 +109,7 @@ pub async fn run<X: Outside>(
         // Fails only once the queue is gone, and then nobody has to be woken.
         let wake: Wake = Arc::new(move |key| drop(waker.send(key.clone())));
         let reconciler = Reconciler {
-            outside: outside(Arc::clone(&wake), &metrics),
+            outside: outside(Arc::clone(&wake), &metrics, &owner_id),
             objects: writer,
             store: Arc::clone(store),
             memories: Memories::default(),

@@ -297,7 +297,7 @@ impl Process {
             Some((due, answer)) if due <= now => match answer {
                 Answer::Seen(lease) => self.election.saw(here, lease),
                 Answer::Written(version, record) => {
-                    self.election.wrote(sent, here, version, record)
+                    self.election.wrote(sent, here, version, record);
                 }
                 Answer::Conflict => self.election.conflicted(),
             },

@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    fn lease(spec: Value) -> Lease {
+    fn lease(spec: &Value) -> Lease {
         serde_json::from_value(json!({"metadata": {"resourceVersion": "7"}, "spec": spec})).unwrap()
     }
 
@@ -72,7 +72,7 @@ mod tests {
                 "holderIdentity": "a", "leaseDurationSeconds": 15, "leaseTransitions": 3,
                 "acquireTime": "2026-01-01T00:00:00.000000Z", "renewTime": renewed,
             });
-            Record::read(lease(spec))
+            Record::read(lease(&spec))
         };
         let (past, future) = ("1970-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z");
         assert_eq!(at(past), at(future));
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn an_empty_lease_has_no_holder() {
-        let (version, record) = Record::read(lease(json!(null)));
+        let (version, record) = Record::read(lease(&Value::Null));
         assert_eq!((version.as_str(), record), ("7", Record::default()));
     }
 

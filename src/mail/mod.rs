@@ -9,6 +9,7 @@ mod mx;
 mod name;
 mod record;
 mod region;
+mod role;
 mod spf;
 mod txt;
 mod txt_edit;
@@ -22,6 +23,7 @@ pub use record::{
     Routing, Seen, Surroundings, Zone,
 };
 pub use region::{Partition, Region, RegionError, Regions};
+pub use role::{CLUSTER_TAG, NAMESPACE_TAG, RoleArn, RoleArnError};
 pub use spf::{
     AMAZON_SES, MergeRefusal, Merged, Spf, SpfAll, SpfFault, SpfInclude, SpfSyntaxError, TermError,
 };

@@ -126,7 +126,9 @@ impl Scene<'_> {
             // zones of another account say nothing of ours.
             Survey::NoZone(_) => {
                 let zone = stored.first()?.zone.clone();
-                let known = self.stored.zones.iter().find(|known| known.id == zone)?;
+                if !self.stored.zones.iter().any(|known| known.id == zone) {
+                    return None;
+                }
                 match &self.accounts[&Service::Route53] {
                     Reading::Known { .. } => {}
                     Reading::Waiting => return Some(self.unread_name_leaving(name, stored, None)),
@@ -134,11 +136,9 @@ impl Scene<'_> {
                         return Some(self.unread_name_leaving(name, stored, Some(fault)));
                     }
                 }
-                return self.account_changed(Service::Route53, known.account.as_ref()).then(|| {
-                    let finding =
-                        self.other_account(Service::Route53, &format!("the hosted zone {zone}"));
-                    NamePlan::resting(self.said_in_deletion(finding), stored)
-                });
+                return self
+                    .zone_elsewhere(&zone)
+                    .map(|finding| NamePlan::resting(self.said_in_deletion(finding), stored));
             }
             Survey::Known(surveyed) => surveyed,
         };

@@ -105,6 +105,10 @@ impl<'a> Scene<'a> {
         }
         let pace = self.region_pace(&region);
         let reading = self.inquiry.identity(&self.desired.domain, &region, pace);
+        // What another account holds is no word on what was made in this one.
+        let recorded = self.region_status(&region).and_then(|status| status.account.as_ref());
+        let elsewhere = self.account_changed(Service::Ses, recorded);
+        let reading = if elsewhere { Reading::Waiting } else { reading };
         self.regions.insert(region, reading);
     }
 
@@ -139,6 +143,9 @@ impl<'a> Scene<'a> {
 
     fn survey(&self, name: &MailFromDomain) -> Survey<'a> {
         let kept = self.kept_zone(name);
+        if let Some(finding) = kept.as_ref().and_then(|zone| self.zone_elsewhere(zone.as_str())) {
+            return Survey::NoZone(finding);
+        }
         let (inquiry, settings) = (self.inquiry, self.world.settings);
         let zone = match zone::choose(inquiry, settings, &self.desired, name.name(), kept.as_ref())
         {
@@ -240,6 +247,13 @@ impl<'a> Scene<'a> {
     pub(super) fn account_changed(&self, service: Service, recorded: Option<&String>) -> bool {
         let answering = self.answering(service);
         answering.zip(recorded).is_some_and(|(answering, recorded)| answering != recorded)
+    }
+
+    /// Where another account answers than the one that status names for a zone.
+    pub(super) fn zone_elsewhere(&self, zone: &str) -> Option<Finding> {
+        let recorded = self.stored.zones.iter().find(|known| known.id == zone)?;
+        self.account_changed(Service::Route53, recorded.account.as_ref())
+            .then(|| self.other_account(Service::Route53, &format!("the hosted zone {zone}")))
     }
 
     /// The account that answers now, where it is known.

@@ -5,19 +5,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_credential_types::Credentials;
+use aws_credential_types::Credentials as Keys;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_simulator::{ACCESS_KEY, Config, Listen, Quotas, Serving, SimClock, Simulator};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jiff::Timestamp;
 use ses_mailfrom::authority::{
-    Claimant, Claims, Grant, ObjectKey, Place, ServiceCredentials, Sight, Standing,
+    Claimant, Claims, Credentials, Grant, ObjectKey, Place, Service, ServiceCredentials, Sight,
+    Standing,
 };
 use ses_mailfrom::aws::{Aws, Call, Error, Reply, Settings};
 use ses_mailfrom::clock::Clock;
 use ses_mailfrom::mail::{
     Change, ChangeBatch, DomainName, HostedZoneId, MailFromDomain, Owner, RecordSet, RecordType,
-    Region, Regions, Routing,
+    Region, Regions, RoleArn, Routing,
 };
 use tokio::sync::mpsc;
 
@@ -105,6 +106,13 @@ impl Operator {
         }
     }
 
+    /// Has it ask whose its credentials are, and no call to show for it.
+    pub async fn knows_its_account(&mut self) {
+        let anybody = object("anybody", &[]);
+        self.known(|aws| aws.account(anybody.sight(), Service::Ses, ANY)).await;
+        self.calls.lock().unwrap().clear();
+    }
+
     /// Waits for a permit.
     pub async fn permit<P>(&mut self, ask: impl Fn(&Aws) -> Option<P>) -> P {
         loop {
@@ -124,7 +132,7 @@ impl Operator {
 
 /// Credentials and an endpoint on loopback, nothing of the environment.
 pub fn sdk(endpoint: &str, access_key: &str, http: Option<SharedHttpClient>) -> SdkConfig {
-    let credentials = Credentials::new(access_key, "any", None, None, "test");
+    let credentials = Keys::new(access_key, "any", None, None, "test");
     let mut sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(endpoint)
@@ -166,6 +174,16 @@ impl Stage {
 
 /// An object that claims the identity `example.com` in two regions, and names.
 pub fn object(name: &str, names: &[&str]) -> Actor {
+    object_with(name, names, ServiceCredentials::default())
+}
+
+/// The session of a role for the namespace of every object here.
+pub fn role(arn: &str) -> Credentials {
+    Credentials::Role { arn: RoleArn::parse(arn).unwrap(), namespace: "mail".into() }
+}
+
+/// The same with other credentials.
+pub fn object_with(name: &str, names: &[&str], credentials: ServiceCredentials) -> Actor {
     let domain = domain("example.com");
     let regions = [region(REGION), region("eu-west-1")];
     let name_place = |name: &&str| Place::Name(MailFromDomain::below(name, &domain).unwrap());
@@ -182,7 +200,7 @@ pub fn object(name: &str, names: &[&str]) -> Actor {
             .chain(names.iter().map(name_place))
             .collect(),
         domain,
-        credentials: ServiceCredentials::default(),
+        credentials,
         take_over: None,
     });
     Actor(claims.standing(&key).unwrap())

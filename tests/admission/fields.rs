@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, LABEL_63, fields_at_fault, object, with};
+use crate::bench::{Bench, LABEL_63, fields_at_fault, with};
 
 #[tokio::test]
 async fn words_and_numbers_are_those_that_are_listed() {
@@ -67,13 +67,38 @@ async fn senders_are_plain_names_and_few() {
 }
 
 #[tokio::test]
-async fn what_works_later_is_refused_today() {
+async fn a_role_is_one_of_the_regions_partition_and_may_change() {
     let bench = Bench::new().await;
-    for field in ["roleARN"] {
-        let asked = object("later", &with(&json!({ field: "x" }))).to_string();
-        let args = ["create", "--namespace", &bench.namespace, "-f", "-"];
-        let said = bench.plane.kubectl_with_input(args, &asked).await.unwrap_err().to_string();
-        assert!(said.contains(&format!("unknown field \"spec.{field}\"")), "{said}");
+    let account = "arn:aws:iam::123456789012";
+    for wrong in [
+        String::new(),
+        "ses-mailfrom".to_owned(),
+        "arn:aws:iam::12345:role/ses".to_owned(),
+        "arn:aws:sts::123456789012:assumed-role/ses/session".to_owned(),
+        "arn:aws-cn:iam::123456789012:role/ses".to_owned(),
+        format!("{account}:user/ses"),
+        format!("{account}:role/"),
+        format!("{account}:role//ses"),
+        format!("{account}:role/s es"),
+        format!("{account}:role/ses\n"),
+        format!("{account}:role/{}", "r".repeat(65)),
+    ] {
+        let says = "must be the ARN of an IAM role";
+        bench.refuses(json!({ "roleARN": wrong }), "spec.roleARN", says).await;
+        bench.refuses(json!({ "dns": { "roleARN": wrong } }), "spec.dns.roleARN", says).await;
+    }
+    let elsewhere = "arn:aws-us-gov:iam::123456789012:role/ses";
+    let says = "a role of the regions' partition";
+    bench.refuses(json!({ "roleARN": elsewhere }), "spec.roleARN", says).await;
+    bench.refuses(json!({ "dns": { "roleARN": elsewhere } }), "spec.dns.roleARN", says).await;
+    let gov = json!({ "regions": [{ "name": "us-gov-west-1" }], "roleARN": format!("{account}:role/ses") });
+    bench.refuses(gov, "spec.roleARN", says).await;
+    bench
+        .create("moving", &with(&json!({ "roleARN": format!("{account}:role/one") })))
+        .await
+        .unwrap();
+    for role in [json!(format!("{account}:role/two")), json!(null)] {
+        bench.merge("moving", &json!({ "roleARN": role })).await.expect("a role may change");
     }
 }
 
@@ -138,6 +163,17 @@ async fn what_is_meant_to_work_is_accepted() {
         ]}),
         json!({ "regions": many }),
         json!({ "dns": { "hostedZoneID": "Z0123456789ABCDEFGHIJ", "ttlSeconds": 86_400 } }),
+        json!({ "roleARN": "arn:aws:iam::123456789012:role/team/ses+a=b,c.d@e_f-g" }),
+        json!({ "dns": { "roleARN": format!("arn:aws:iam::123456789012:role/{}", "r".repeat(64)) } }),
+        json!({
+            "regions": [{ "name": "us-gov-east-1" }],
+            "roleARN": "arn:aws-us-gov:iam::123456789012:role/ses",
+            "dns": { "roleARN": "arn:aws-us-gov:iam::210987654321:role/dns" },
+        }),
+        json!({
+            "regions": [{ "name": "eusc-de-east-1" }],
+            "roleARN": "arn:aws-eusc:iam::123456789012:role/ses",
+        }),
     ];
     for (number, changes) in accepted.into_iter().enumerate() {
         let answer = bench.create(&format!("accepted-{number}"), &with(&changes)).await;

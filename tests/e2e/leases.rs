@@ -21,7 +21,7 @@ const PUT: &str = "PutEmailIdentityMailFromAttributes";
 
 /// Long enough for a busy machine, short enough to see one run out.
 const SHORT: [(&str, &str); 3] =
-    [("--lease-duration", "3s"), ("--renew-deadline", "2s"), ("--retry-period", "500ms")];
+    [("--lease-duration", "6s"), ("--renew-deadline", "4500ms"), ("--retry-period", "1500ms")];
 
 async fn stage(test: &str) -> Stage {
     let stage = Stage::new(test).await;

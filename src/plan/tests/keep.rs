@@ -265,13 +265,19 @@ fn access_denied_is_told_at_once_and_stalls_after_its_grace() {
 #[test]
 fn another_account_is_never_written_to_and_nothing_is_believed_gone() {
     let mut world = SmallWorld::ready(ONE_REGION);
+    let before = world.region("us-east-1").clone();
     world.account = "999999999999".into();
     world.identities.clear();
+    world.zones.clear();
     world.remove(NAME, &RecordType::Mx);
     world.remove(NAME, &RecordType::Txt);
     world.live(hours(2));
     assert_eq!(world.writes(), Vec::<&str>::new());
     assert_eq!(world.condition("Stalled"), "True AccountChanged");
+    assert_eq!(world.condition("RecordsPublished"), "False AccountChanged");
+    assert_eq!(world.condition("IdentityVerified"), "True Succeeded", "as it was last known");
+    let after = world.region("us-east-1").clone();
+    assert_eq!((after.sending, after.mail_from_status), (before.sending, before.mail_from_status));
     world.delete();
     world.live(hours(1));
     assert_eq!(world.writes(), Vec::<&str>::new());

@@ -27,6 +27,7 @@ mod clock;
 mod config;
 mod dns;
 mod faults;
+mod iam;
 mod log;
 mod name;
 mod outside;
@@ -51,6 +52,7 @@ pub use self::{
     },
     dns::{PARENT, RESOLVER},
     faults::{Fault, FaultId, Gate, GatePoint, Matching, Trouble},
+    iam::PolicyError,
     log::{
         Call, DnsQuestion, Event, EventKind, IdentityKey, MailFromStatus, Outcome, Sending, Service,
     },

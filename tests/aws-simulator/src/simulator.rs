@@ -218,7 +218,9 @@ impl Simulator {
         let Verdict { trouble, before, after } = verdict;
         let submission = Submission::begin(self, &parsed);
         self.pass(before, index).await?;
-        if let Some(refusal) = self.refuse(&parsed, &account, trouble.as_ref()).await {
+        let refusal = self.refuse(&parsed, &account, trouble.as_ref()).await;
+        let forbidden = || self.with(|world| world.forbidden(&parsed, &account));
+        if let Some(refusal) = refusal.or_else(forbidden) {
             self.finish(index, refusal.outcome());
             return Ok(respond_error(&refusal));
         }

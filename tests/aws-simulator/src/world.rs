@@ -7,6 +7,7 @@ use crate::{
     config::Config,
     dns::{self, Dns},
     faults::Script,
+    iam::Iam,
     log::{Call, DnsQuestion, Event, EventKind, IdentityKey, MailFromStatus, Outcome, Sending},
     name::Name,
     record::{RecordSet, RecordType},
@@ -43,6 +44,7 @@ pub struct World {
     pub(crate) buckets: Buckets,
     pub(crate) script: Script,
     pub(crate) keys: Keys,
+    pub(crate) iam: Iam,
 }
 
 impl World {
@@ -63,6 +65,7 @@ impl World {
             buckets: Buckets::default(),
             script: Script::default(),
             keys: Keys::default(),
+            iam: Iam::default(),
         };
         world.dns.registries.insert(Name::root());
         world.dns.hosts.extend(Name::parse("a.root-servers.net").map(|host| (host, dns::PARENT)));

@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 use super::keys::Session;
 use crate::{
     api::{ApiError, Protocol, Success, element, field, nested},
+    iam::Question,
     world::World,
 };
 
@@ -41,6 +42,20 @@ impl AssumeRole {
                 .map(|seconds| Duration::from_secs(seconds.parse().unwrap_or_default())),
         };
         request.check().map_or(Ok(request), Err)
+    }
+
+    /// `sts:AssumeRole`, and `sts:TagSession` where tags are passed.
+    pub(super) fn describe_to_iam(&self, question: Question) -> Vec<Question> {
+        let mut question = question
+            .with("sts:RoleSessionName", [self.session.as_str()])
+            .with("sts:ExternalId", self.external_id.as_deref())
+            .with("aws:TagKeys", self.tags.iter().map(|(key, _)| key.as_str()));
+        for (key, value) in &self.tags {
+            question = question.with(&format!("aws:RequestTag/{key}"), [value.as_str()]);
+        }
+        let tagging = Question { action: "sts:TagSession".to_owned(), ..question.clone() };
+        let tagging = Some(tagging).filter(|_| !self.tags.is_empty());
+        std::iter::once(question).chain(tagging).collect()
     }
 
     /// The constraints that stand in the API reference.

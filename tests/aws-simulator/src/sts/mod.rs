@@ -12,6 +12,7 @@ use assume::AssumeRole;
 
 use crate::{
     api::{ApiError, Protocol, Success, element, field},
+    iam::Question,
     world::World,
 };
 
@@ -48,6 +49,14 @@ impl Input {
         match self {
             Self::GetCallerIdentity => Vec::new(),
             Self::AssumeRole(request) => vec![request.role_arn.clone()],
+        }
+    }
+
+    /// Adds the condition keys of STS; session tags need a permission of their own.
+    pub(crate) fn describe_to_iam(&self, question: Question) -> Vec<Question> {
+        match self {
+            Self::GetCallerIdentity => vec![question],
+            Self::AssumeRole(request) => request.describe_to_iam(question),
         }
     }
 

@@ -6,6 +6,7 @@ mod batches;
 mod dns;
 mod doors;
 mod faults;
+mod iam;
 mod route53;
 mod ses;
 mod ses_states;
