@@ -84,7 +84,8 @@ impl Caller {
         E: StdError + ProvideErrorMetadata + 'static,
     {
         let used = self.session.as_ref().map(Session::id);
-        let result = access.transmit(key, target, call).await;
+        // Boxed: the SDK's futures are large, and who waits for one holds it more than once.
+        let result = access.transmit(key, target, Box::pin(call)).await;
         result.map_err(|error| {
             let error = error.met_by(&self.credentials);
             let ended = self.session.as_ref().zip(used).filter(|_| error.ends_session());
