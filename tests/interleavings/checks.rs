@@ -40,13 +40,13 @@ fn never_rests(stage: &Stage) -> bool {
 /// neither by a process that remembers nothing.
 pub(crate) async fn comes_to_rest(stage: &mut Stage) -> Result<(), String> {
     if never_rests(stage) {
-        stage.live(HOUR * 12).await;
+        stage.live(HOUR * 12).await?;
         return Ok(());
     }
     let mut wrong = String::new();
     for _ in 0..HOURS / 3 {
         let before = writes(stage);
-        stage.live(QUIET).await;
+        stage.live(QUIET).await?;
         wrong = match is_right_at_rest(stage) {
             Ok(()) if writes(stage) == before => return stays_at_rest(stage).await,
             Ok(()) => format!("still writing: {}", recent(stage)),
@@ -58,7 +58,9 @@ pub(crate) async fn comes_to_rest(stage: &mut Stage) -> Result<(), String> {
 
 async fn stays_at_rest(stage: &mut Stage) -> Result<(), String> {
     let before = writes(stage);
-    stage.play(&[crate::schedule::Step { event: crate::schedule::Event::Kill, wait: HOUR }]).await;
+    stage
+        .play(&[crate::schedule::Step { event: crate::schedule::Event::Kill, wait: HOUR }])
+        .await?;
     if writes(stage) == before {
         return Ok(());
     }
@@ -125,7 +127,7 @@ pub(crate) async fn leaves_everything_as_found(stage: &mut Stage) -> Result<(), 
     let last = stage.object().map(|object| object.spec);
     stage.cluster.delete(OBJECT);
     for _ in 0..HOURS {
-        stage.live(HOUR).await;
+        stage.live(HOUR).await?;
         if stage.object().is_none() {
             return as_found(stage, last.as_ref());
         }

@@ -2,7 +2,7 @@
 //! adapters on the real AWS SDK, the simulator as its HTTP client and as the
 //! DNS, objects in memory, a paused clock, and a generated schedule.
 //!
-//! `INTERLEAVINGS_CASES` and `INTERLEAVINGS_SEED` set which schedules are tried.
+//! `property` says how to try more of them, and how to play one again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod checks;
@@ -15,3 +15,5 @@ mod property;
 mod regressions;
 mod schedule;
 mod stage;
+mod trace;
+mod weave;

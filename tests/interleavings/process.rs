@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::cluster::{Client, Cluster, NAMESPACE, Told};
-use crate::lifeline::Lifeline;
+use crate::lifeline::{Lifeline, Odometer};
 use crate::outside::{Servers, sdk};
 
 /// A running operator.
@@ -62,8 +62,13 @@ pub(crate) fn key(name: &str) -> ObjectKey {
 
 impl Process {
     /// Starts, with everything listed and nothing remembered.
-    pub(crate) fn start(aws: &Simulator, cluster: &Cluster, clock: &Clock) -> Self {
-        let lifeline = Lifeline::default();
+    pub(crate) fn start(
+        aws: &Simulator,
+        cluster: &Cluster,
+        clock: &Clock,
+        odometer: &Odometer,
+    ) -> Self {
+        let lifeline = Lifeline::new(odometer.clone());
         let (waker, woken) = unbounded_channel();
         let send = waker.clone();
         let wake: Wake = Arc::new(move |key: &ObjectKey| drop(send.send(key.clone())));
@@ -93,8 +98,10 @@ impl Process {
             planner: planner(),
         });
         let queue = Queue::new(woken, 4, clock.clone());
+        let steps = lifeline.clone();
         let queue = tokio::spawn(async move {
             let reconcile = move |key: ObjectKey| {
+                steps.step();
                 let reconciler = Arc::clone(&reconciler);
                 async move { reconciler.reconcile(&key).await.again }
             };

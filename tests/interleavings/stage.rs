@@ -17,6 +17,7 @@ use ses_mailfrom::mail::BehaviorOnMxFailure;
 use tokio::time::{Instant, sleep_until};
 
 use crate::cluster::Cluster;
+use crate::lifeline::Odometer;
 use crate::process::Process;
 use crate::schedule::{DnsEdit, Edit, Event, REGIONS, SUBDOMAINS, SesEdit, Setting, Step};
 
@@ -37,6 +38,7 @@ pub(crate) struct Stage {
     pub cluster: Cluster,
     clock: Clock,
     process: Process,
+    pub odometer: Odometer,
     reject: bool,
     regions: usize,
     /// The world's events that others caused, by their places in its log.
@@ -74,38 +76,49 @@ impl Stage {
             world.put_record_set(ZONE, kept.unwrap()).unwrap();
         });
         let cluster = Cluster::new(clock.clone());
-        let process = Process::start(&aws, &cluster, &clock);
+        let odometer = Odometer::default();
+        let process = Process::start(&aws, &cluster, &clock, &odometer);
         let (reject, regions) = (setting.reject, setting.regions);
         let (theirs, marks) = (Vec::new(), BTreeSet::new());
-        let mut stage = Self { aws, cluster, clock, process, reject, regions, theirs, marks };
+        let mut stage =
+            Self { aws, cluster, clock, process, odometer, reject, regions, theirs, marks };
         stage.create();
         stage
     }
 
     /// Lets everything of a schedule happen.
-    pub(crate) async fn play(&mut self, steps: &[Step]) {
+    pub(crate) async fn play(&mut self, steps: &[Step]) -> Result<(), String> {
         for Step { event, wait } in steps {
             self.happen(event).await;
-            self.live(*wait).await;
+            self.live(*wait).await?;
         }
+        Ok(())
     }
 
     /// Lets time pass. A process that dies is replaced.
-    pub(crate) async fn live(&mut self, time: Duration) {
+    ///
+    /// # Errors
+    /// The world goes on and on.
+    pub(crate) async fn live(&mut self, time: Duration) -> Result<(), String> {
         let end = Instant::now() + time;
         loop {
             let next = self.process.watch(&self.cluster).map_or(end, |due| due.min(end));
             tokio::select! {
                 biased;
-                () = self.process.lifeline.died() => self.restart().await,
+                () = self.process.lifeline.died() => {
+                    if self.odometer.is_over() {
+                        return Err("goes on and on".into());
+                    }
+                    self.restart().await;
+                }
                 () = self.cluster.changed.notified() => {}
-                () = sleep_until(next) => if next == end { return },
+                () = sleep_until(next) => if next == end { return Ok(()) },
             }
         }
     }
 
     async fn restart(&mut self) {
-        let anew = Process::start(&self.aws, &self.cluster, &self.clock);
+        let anew = Process::start(&self.aws, &self.cluster, &self.clock, &self.odometer);
         // One process at a time: the new one must do nothing before the old is dead.
         let old = std::mem::replace(&mut self.process, anew);
         old.kill().await;
