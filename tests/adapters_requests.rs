@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ses_mailfrom::authority::Service;
 use ses_mailfrom::aws::{ErrorKind, Reply, Settings};
 use ses_mailfrom::mail::{BehaviorOnMxFailure, Change};
 use tokio::sync::Notify;
@@ -171,7 +172,7 @@ async fn a_call_without_answer_fails_after_the_time_limit() {
     let mut operator = canned.operator(settings);
     let a = object("a", &[]);
     let begun = tokio::time::Instant::now();
-    let error = operator.failed(|aws| aws.account(a.sight(), ANY)).await;
+    let error = operator.failed(|aws| aws.account(a.sight(), Service::Ses, ANY)).await;
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(
         error.to_string(),
@@ -317,7 +318,7 @@ async fn what_runs_in_the_background_ends_with_the_adapter() {
     canned.answer(Answer::Hang);
     let operator = canned.operator(Settings { request_timeout: Duration::from_hours(1), ..fast() });
     let a = object("a", &[]);
-    operator.aws.account(a.sight(), ANY);
+    operator.aws.account(a.sight(), Service::Ses, ANY);
     while canned.sent().is_empty() {
         tokio::task::yield_now().await;
     }

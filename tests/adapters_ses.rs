@@ -7,6 +7,7 @@ use aws_simulator::{
     ACCOUNT, Behavior, Config, Fault, GatePoint, MailFromStatus as Truth, Matching, Quotas,
     SesConfig, Trouble, UnknownIdentity,
 };
+use ses_mailfrom::authority::Service;
 use ses_mailfrom::aws::{Aws, Error, ErrorKind, Reply, Settings};
 use ses_mailfrom::mail::{BehaviorOnMxFailure, Identity, MailFrom, MailFromDomain, MailFromStatus};
 
@@ -53,7 +54,7 @@ async fn example() -> (Stage, Operator, Actor) {
 #[tokio::test]
 async fn the_account_is_that_of_the_credentials() {
     let (_stage, mut operator, a) = example().await;
-    assert_eq!(operator.known(|aws| aws.account(a.sight(), ANY)).await, ACCOUNT);
+    assert_eq!(operator.known(|aws| aws.account(a.sight(), Service::Ses, ANY)).await, ACCOUNT);
 }
 
 #[tokio::test]
@@ -197,7 +198,7 @@ async fn credentials_that_aws_does_not_know_are_named() {
     let stage = Stage::new().await;
     let mut operator = stage.operator_as("AKIAUNKNOWNUNKNOWN00", fast());
     let a = object("a", &[]);
-    let error = operator.failed(|aws| aws.account(a.sight(), ANY)).await;
+    let error = operator.failed(|aws| aws.account(a.sight(), Service::Ses, ANY)).await;
     assert_eq!(error.kind(), ErrorKind::Credentials, "{error}");
     assert_eq!(unread(&mut operator, &a).await.kind(), ErrorKind::Credentials);
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
+use super::credentials::ServiceCredentials;
 use super::grant::{Grant, ObjectKey, Place, Sight};
 use crate::mail::{DomainName, Marker, Owner};
 
@@ -26,6 +27,8 @@ pub struct Claimant {
     pub domain: DomainName,
     /// Every region of spec and status, and every MAIL FROM domain of both.
     pub places: BTreeSet<Place>,
+    /// With what it looks and writes.
+    pub credentials: ServiceCredentials,
     /// The owner of the marker that the take-over annotation spells out, if any.
     pub take_over: Option<Owner>,
 }
@@ -144,7 +147,7 @@ impl Standing {
 
     /// Leave to look.
     pub fn sight(&self) -> Sight {
-        Sight::new(self.me.key.clone())
+        Sight::new(self.me.key.clone(), self.me.credentials.clone())
     }
 
     /// Leave to write at `place`, where `marker` is the marker that decides
@@ -155,7 +158,10 @@ impl Standing {
     pub fn claim(&self, place: &Place, marker: Option<&Marker>) -> Result<Grant, Rival> {
         let rivals = self.rivals.get(place).map_or(&[][..], Vec::as_slice);
         let by_marker_of = marker.map(|marker| &marker.owner);
-        let grant = || Grant::new(self.me.key.clone(), self.me.domain.clone(), place.clone());
+        let grant = || {
+            let credentials = self.me.credentials.of(place.service()).clone();
+            Grant::new(self.me.key.clone(), self.me.domain.clone(), place.clone(), credentials)
+        };
         if by_marker_of == Some(&self.me.owner) {
             return Ok(grant());
         }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::credentials::{Credentials, Service, ServiceCredentials};
 use crate::mail::{DomainName, MailFromDomain, Region};
 
 /// A `SesMailFrom` by namespace and name.
@@ -29,6 +30,16 @@ pub enum Place {
     Name(MailFromDomain),
 }
 
+impl Place {
+    /// Whose setting or record sets it is.
+    pub fn service(&self) -> Service {
+        match self {
+            Self::Region(_) => Service::Ses,
+            Self::Name(_) => Service::Route53,
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -42,16 +53,22 @@ impl fmt::Display for Place {
 #[derive(Debug)]
 pub struct Sight {
     object: ObjectKey,
+    credentials: ServiceCredentials,
 }
 
 impl Sight {
-    pub(super) fn new(object: ObjectKey) -> Self {
-        Self { object }
+    pub(super) fn new(object: ObjectKey, credentials: ServiceCredentials) -> Self {
+        Self { object, credentials }
     }
 
     /// For whom, and who is woken when the answer is there.
     pub fn object(&self) -> &ObjectKey {
         &self.object
+    }
+
+    /// With what to look at a service.
+    pub fn credentials(&self, service: Service) -> &Credentials {
+        self.credentials.of(service)
     }
 }
 
@@ -61,11 +78,17 @@ pub struct Grant {
     object: ObjectKey,
     domain: DomainName,
     place: Place,
+    credentials: Credentials,
 }
 
 impl Grant {
-    pub(super) fn new(object: ObjectKey, domain: DomainName, place: Place) -> Self {
-        Self { object, domain, place }
+    pub(super) fn new(
+        object: ObjectKey,
+        domain: DomainName,
+        place: Place,
+        credentials: Credentials,
+    ) -> Self {
+        Self { object, domain, place, credentials }
     }
 
     /// For whom, and who is woken when a permit is there.
@@ -81,5 +104,10 @@ impl Grant {
     /// Where.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// With what to write there.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 }

@@ -45,7 +45,7 @@ use route53::{Around, ChangeOf, NameAt, ZonesFor};
 use ses::IdentityIn;
 use sts::Account;
 
-use crate::authority::{Grant, ObjectKey, Sight};
+use crate::authority::{Grant, ObjectKey, Service, Sight};
 use crate::clock::Clock;
 use crate::mail::{
     BehaviorOnMxFailure, ChangeBatch, ChangeState, DomainName, HostedZoneId, Identity,
@@ -133,9 +133,9 @@ impl Aws {
         Self { access: Arc::new(access), _tasks: tasks }
     }
 
-    /// The account of the credentials: twelve digits.
-    pub fn account(&self, sight: Sight, not_before: Timestamp) -> Reply<String> {
-        self.ask(Account, sight, not_before)
+    /// The account of the credentials for a service: twelve digits.
+    pub fn account(&self, sight: Sight, service: Service, not_before: Timestamp) -> Reply<String> {
+        self.ask(Account(sight.credentials(service).clone()), sight, not_before)
     }
 
     /// What SES says of an identity; `None` where it knows no such identity.

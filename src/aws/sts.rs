@@ -5,10 +5,11 @@ use super::access::{Ask, LaneKey, Reader};
 use super::call::{Operation, Target};
 use super::memo::Memo;
 use super::memos::Memos;
+use crate::authority::Credentials;
 
-/// The account of the operator's credentials.
+/// The account of credentials.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(super) struct Account;
+pub(super) struct Account(pub(super) Credentials);
 
 impl Ask for Account {
     type Value = String;

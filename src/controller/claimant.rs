@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::objects::{has_finalizer, key_of};
 use crate::api::{SesMailFrom, TAKE_OVER};
-use crate::authority::Claimant;
+use crate::authority::{Claimant, ServiceCredentials};
 use crate::mail::{Marker, Owner, Regions};
 use crate::plan::claimed_places;
 
@@ -26,6 +26,7 @@ pub fn claimant(object: &SesMailFrom, owner_id: &str, regions: &Regions) -> Opti
         created: created.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         domain,
         places,
+        credentials: ServiceCredentials::default(),
         take_over: take_over.map(|marker| marker.owner),
     })
 }

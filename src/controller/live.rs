@@ -34,7 +34,9 @@ impl Outside for Live {
     fn ask(&self, sight: Sight, question: &Question, not_before: Timestamp) -> Answer {
         let (aws, from) = (&self.aws, not_before);
         match question {
-            Question::Account => answer(aws.account(sight, from), Value::Account),
+            Question::Account(service) => {
+                answer(aws.account(sight, *service, from), Value::Account)
+            }
             Question::Identity(domain, region) => {
                 answer(aws.identity(sight, domain, region, from), Value::Identity)
             }

@@ -11,7 +11,7 @@ use super::reconcile::{Again, Outcome};
 use super::scripted::{Log, NOW, bench};
 use super::testing::{key, object, watched};
 use crate::api::{Reason, SesMailFromStatus};
-use crate::authority::Place;
+use crate::authority::{Place, Service};
 use crate::mail::{
     BehaviorOnMxFailure, ChangeBatch, DomainName, HostedZoneId, MailFromDomain, Region, Regions,
 };
@@ -227,8 +227,8 @@ async fn asks_for_more_as_long_as_answers_raise_questions() {
     let bench = bench(move |world| {
         let Facts(facts) = world.facts;
         let mut plan = Plan::default();
-        plan.questions.insert(Question::Account, NOW);
-        if facts.get(&Question::Account) == Some(&expected) {
+        plan.questions.insert(Question::Account(Service::Ses), NOW);
+        if facts.get(&Question::Account(Service::Ses)) == Some(&expected) {
             plan.questions.insert(Question::Name(zone(), host()), NOW);
         }
         if facts.contains_key(&Question::Name(zone(), host())) {
@@ -240,7 +240,7 @@ async fn asks_for_more_as_long_as_answers_raise_questions() {
     let heard = Arc::clone(&asked);
     *bench.answers.lock().unwrap() = Box::new(move |question, _| {
         heard.lock().unwrap().push(format!("{question:?}"));
-        if *question == Question::Account { account.clone() } else { Answer::NotYet }
+        if *question == Question::Account(Service::Ses) { account.clone() } else { Answer::NotYet }
     });
     let outcome = bench.reconcile().await;
     assert_eq!(asked.lock().unwrap().len(), 2, "each once: {asked:?}");
@@ -252,8 +252,8 @@ async fn asks_for_more_as_long_as_answers_raise_questions() {
 async fn an_answer_older_than_asked_for_is_not_shown_to_the_plan() {
     let bench = bench(|world| {
         let mut plan = Plan::default();
-        plan.questions.insert(Question::Account, NOW);
-        match world.facts.0.get(&Question::Account) {
+        plan.questions.insert(Question::Account(Service::Ses), NOW);
+        match world.facts.0.get(&Question::Account(Service::Ses)) {
             None | Some(Answer::NotYet) => {}
             other => panic!("shown {other:?}"),
         }

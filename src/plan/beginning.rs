@@ -8,7 +8,7 @@ use super::records::quoted;
 use super::scene::{Holding, Scene};
 use super::survey::{self, Mark, Surveyed};
 use crate::api::{Reason, RecordState};
-use crate::authority::Place;
+use crate::authority::{Place, Service};
 use crate::mail::{MailFromDomain, Region};
 
 impl<'a> Scene<'a> {
@@ -126,7 +126,7 @@ impl<'a> Scene<'a> {
             && self.verified(region) == Some(true)
             && matches!(self.holding(region), Holding::Empty | Holding::Ours(..))
             && self.world.standing.claim(&place, mark).is_ok()
-            && !self.account_changed(recorded)
+            && !self.account_changed(Service::Ses, recorded)
     }
 
     /// Whether the identity is verified, where it was read.

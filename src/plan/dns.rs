@@ -12,7 +12,7 @@ use super::window::{poll_pace, retry_pause};
 use super::world::Fault;
 use super::zone::not_delegated;
 use crate::api::{Reason, RecordState, RecordStatus};
-use crate::authority::Place;
+use crate::authority::{Place, Service};
 use crate::mail::{ChangeState, Delegation, MailFromDomain, MailFromStatus, Mx, Region, Seen, Spf};
 
 /// Whether records that were written are seen.
@@ -218,11 +218,8 @@ impl Scene<'_> {
         others.filter(|other| *other <= together).fold(last, Timestamp::max)
     }
 
-    pub(super) fn other_account(&self, what: &str) -> Finding {
-        let answering = match &self.account {
-            Reading::Known { value, .. } => value.as_str(),
-            _ => "unknown",
-        };
+    pub(super) fn other_account(&self, service: Service, what: &str) -> Finding {
+        let answering = self.answering(service).map_or("unknown", String::as_str);
         Finding::new(
             Reason::AccountChanged,
             format!("{what} belongs to another AWS account than {answering}, which answers now"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::world::{Answer, Fault, Question, Value, World};
+use crate::authority::Service;
 use crate::mail::{
     ChangeState, Delegation, DomainName, HostedZoneId, Identity, NameView, Region, Seen,
     Surroundings, Zone,
@@ -79,9 +80,9 @@ impl<'a> Inquiry<'a> {
         ask_seen -> Seen(Seen);
     }
 
-    /// The account of the operator's credentials.
-    pub(super) fn account(&self) -> Reading<&'a String> {
-        self.ask_account(Question::Account, self.ago(self.world.settings.zone_cache))
+    /// The account of the credentials for a service.
+    pub(super) fn account(&self, service: Service) -> Reading<&'a String> {
+        self.ask_account(Question::Account(service), self.ago(self.world.settings.zone_cache))
     }
 
     /// An identity, looked at again once the answer is `max_age` old.

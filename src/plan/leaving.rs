@@ -10,7 +10,7 @@ use super::regions::RegionPlan;
 use super::scene::{Holding, Scene};
 use super::survey::{Mark, Survey, Surveyed};
 use crate::api::{DeletionPolicy, Reason, RecordState, RecordStatus, RegionStatus};
-use crate::authority::Place;
+use crate::authority::{Place, Service};
 use crate::mail::{ChangeBatch, MailFromDomain, MailFromStatus, Marker, Region};
 
 impl Scene<'_> {
@@ -24,11 +24,13 @@ impl Scene<'_> {
         }
         let status = self.mirrored(region);
         let rest = |finding: Finding| Some(self.waiting(finding, status.clone()));
-        if self.account_changed(stored.and_then(|s| s.account.as_ref())) {
-            return rest(self.other_account(&format!("the MAIL FROM setting in {region}")));
+        if self.account_changed(Service::Ses, stored.and_then(|s| s.account.as_ref())) {
+            return rest(
+                self.other_account(Service::Ses, &format!("the MAIL FROM setting in {region}")),
+            );
         }
         // "Nothing there" is believed of the recorded account alone.
-        match &self.account {
+        match &self.accounts[&Service::Ses] {
             Reading::Known { .. } => {}
             Reading::Waiting => return Some(self.unread_leaving(region, None)),
             Reading::Failed(fault) => return Some(self.unread_leaving(region, Some(fault))),
@@ -107,15 +109,16 @@ impl Scene<'_> {
             Survey::NoZone(_) => {
                 let zone = stored.first()?.zone.clone();
                 let known = self.stored.zones.iter().find(|known| known.id == zone)?;
-                match &self.account {
+                match &self.accounts[&Service::Route53] {
                     Reading::Known { .. } => {}
                     Reading::Waiting => return Some(self.unread_name_leaving(name, stored, None)),
                     Reading::Failed(fault) => {
                         return Some(self.unread_name_leaving(name, stored, Some(fault)));
                     }
                 }
-                return self.account_changed(known.account.as_ref()).then(|| {
-                    let finding = self.other_account(&format!("the hosted zone {zone}"));
+                return self.account_changed(Service::Route53, known.account.as_ref()).then(|| {
+                    let finding =
+                        self.other_account(Service::Route53, &format!("the hosted zone {zone}"));
                     NamePlan::resting(self.said_in_deletion(finding), stored)
                 });
             }

@@ -7,6 +7,7 @@ use super::inquiry::Reading;
 use super::scene::{Holding, Scene};
 use super::window::deadline;
 use crate::api::{RecordStatus, RegionStatus, Sending, SesMailFromStatus};
+use crate::authority::Service;
 use crate::mail::{
     BehaviorOnMxFailure, Identity, MailFrom, MailFromDomain, MailFromStatus, Origin, Region,
 };
@@ -42,10 +43,7 @@ impl Scene<'_> {
             Holding::Ours(name, _) => Some(name.to_string()),
             _ => None,
         };
-        let account = match &self.account {
-            Reading::Known { value, .. } => ours.as_ref().map(|_| (*value).clone()),
-            _ => None,
-        };
+        let account = self.answering(Service::Ses).filter(|_| ours.is_some()).cloned();
         let tried = old.reject_tried_generation.filter(|tried| *tried == self.desired.generation);
         RegionStatus {
             mail_from_status: status,

@@ -12,7 +12,7 @@ use super::scene::{Holding, Scene};
 use super::survey::{Mark, Survey, Surveyed};
 use super::world::Fault;
 use crate::api::{Progress, Reason, RecordState, RecordStatus, TAKE_OVER};
-use crate::authority::{Grant, Place};
+use crate::authority::{Grant, Place, Service};
 use crate::mail::{
     BehaviorOnMxFailure, ChangeBatch, MailFromDomain, MailFromStatus, Marker, Origin, RecordType,
     Region, SpfFault, Zone,
@@ -155,8 +155,9 @@ impl<'a> Scene<'a> {
     ) -> Result<(Grant, Option<Marker>), Finding> {
         let zone = surveyed.zone.id.as_str();
         let recorded = self.stored.zones.iter().find(|known| known.id == zone);
-        if self.account_changed(recorded.and_then(|known| known.account.as_ref())) {
-            return Err(self.other_account(&format!("the hosted zone {zone}")));
+        if self.account_changed(Service::Route53, recorded.and_then(|known| known.account.as_ref()))
+        {
+            return Err(self.other_account(Service::Route53, &format!("the hosted zone {zone}")));
         }
         let standing = self.world.standing;
         let place = Place::Name(name.clone());

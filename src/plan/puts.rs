@@ -6,7 +6,7 @@ use super::names::humane;
 use super::regions::RegionPlan;
 use super::scene::Scene;
 use crate::api::{Reason, RegionStatus};
-use crate::authority::{Grant, Place};
+use crate::authority::{Grant, Place, Service};
 use crate::mail::{BehaviorOnMxFailure, MailFromDomain, Origin, Region};
 
 /// A put, and what status must say before it is sent.
@@ -127,7 +127,7 @@ impl Scene<'_> {
         }
         let age = self.world.settings.max_observation_age.min(self.resync());
         match self.inquiry.identity(&self.desired.domain, region, age) {
-            Reading::Known { .. } if matches!(self.account, Reading::Known { .. }) => Ok(()),
+            Reading::Known { .. } if self.answering(Service::Ses).is_some() => Ok(()),
             _ => Err(shown.clone()),
         }
     }
@@ -139,10 +139,7 @@ impl Scene<'_> {
 
     /// What status must say before the put is sent.
     fn ahead(&self, status: &RegionStatus, intent: &Intent) -> RegionStatus {
-        let account = match &self.account {
-            Reading::Known { value, .. } => Some((*value).clone()),
-            _ => status.account.clone(),
-        };
+        let account = self.answering(Service::Ses).or(status.account.as_ref()).cloned();
         // A put that failed is tried again, and is still the same repair.
         let counts = intent.repairs.is_some() && !self.failed_before(status);
         let repair_times = if counts {

@@ -12,7 +12,7 @@ use super::scene::{Holding, Scene, elapsed};
 use super::survey::Mark;
 use super::world::Fault;
 use crate::api::{Reason, RegionStatus};
-use crate::authority::Place;
+use crate::authority::{Place, Service};
 use crate::mail::{
     BehaviorOnMxFailure, Identity, MailFrom, MailFromDomain, MailFromStatus, Origin, Region,
 };
@@ -47,8 +47,10 @@ impl Scene<'_> {
         let status = self.mirrored(region);
         let stored = self.region_status(region);
         let rest = |finding| RegionPlan::resting(finding, status.clone());
-        if self.account_changed(stored.and_then(|s| s.account.as_ref())) {
-            return rest(self.other_account(&format!("the MAIL FROM setting in {region}")));
+        if self.account_changed(Service::Ses, stored.and_then(|s| s.account.as_ref())) {
+            return rest(
+                self.other_account(Service::Ses, &format!("the MAIL FROM setting in {region}")),
+            );
         }
         let identity = match &self.regions[region] {
             Reading::Waiting => return self.unread_region(region, None),
@@ -89,8 +91,8 @@ impl Scene<'_> {
         if let (Holding::Ours(held, _), None) = (holding, &status.mail_from_domain) {
             status.mail_from_domain = Some(held.to_string());
             status.origin = Some(Origin::Created);
-            if let Reading::Known { value, .. } = &self.account {
-                status.account = Some((*value).clone());
+            if let Some(answering) = self.answering(Service::Ses) {
+                status.account = Some(answering.clone());
             }
         }
         status

@@ -6,13 +6,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::conditions::Decided;
 use super::effect::Notice;
-use super::inquiry::Reading;
 use super::names::NamePlan;
 use super::scene::Scene;
 use crate::api::{
     ConditionType, Progress, RECONCILE_REQUESTED_AT, Reason, RecordState, SesMailFromStatus,
     ZoneStatus,
 };
+use crate::authority::Service;
 use crate::mail::MailFromStatus;
 
 /// How long progress must last before it is written: most of it is over sooner,
@@ -60,10 +60,8 @@ impl Scene<'_> {
         ids.dedup();
         let status = |id: &str| {
             let stored = self.stored.zones.iter().find(|zone| zone.id == id);
-            let account = stored.and_then(|zone| zone.account.clone()).or(match &self.account {
-                Reading::Known { value, .. } => Some((*value).clone()),
-                _ => None,
-            });
+            let recorded = stored.and_then(|zone| zone.account.as_ref());
+            let account = recorded.or(self.answering(Service::Route53)).cloned();
             let submitted = decided
                 .names
                 .iter()

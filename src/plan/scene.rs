@@ -14,7 +14,7 @@ use super::window::{poll_pace, resync_pace};
 use super::world::World;
 use super::zone::{self, ZoneChoice};
 use crate::api::{Reason, RecordStatus, RegionStatus, SesMailFromStatus};
-use crate::authority::Place;
+use crate::authority::{Place, Service};
 use crate::mail::{HostedZoneId, Identity, MailFrom, MailFromDomain, MailFromStatus, Region};
 
 /// One plan's view of the world.
@@ -25,8 +25,8 @@ pub(super) struct Scene<'a> {
     pub desired: Desired,
     /// As the API server holds it.
     pub stored: &'a SesMailFromStatus,
-    /// Of the operator's credentials.
-    pub account: Reading<&'a String>,
+    /// The account that answers, by service.
+    pub accounts: BTreeMap<Service, Reading<&'a String>>,
     /// Every region that the object wants or may still hold.
     pub regions: BTreeMap<Region, Reading<&'a Option<Identity>>>,
     /// Every MAIL FROM domain that it wants, published, or finds SES holding.
@@ -56,9 +56,10 @@ impl<'a> Scene<'a> {
         desired: Desired,
         stored: &'a SesMailFromStatus,
     ) -> Self {
-        let account = inquiry.account();
+        let services = [Service::Ses, Service::Route53];
+        let accounts = services.map(|service| (service, inquiry.account(service))).into();
         let (regions, names) = (BTreeMap::new(), BTreeMap::new());
-        let mut scene = Self { world, inquiry, desired, stored, account, regions, names };
+        let mut scene = Self { world, inquiry, desired, stored, accounts, regions, names };
         scene.read_claimed();
         scene.read_marked();
         scene
@@ -230,14 +231,21 @@ impl<'a> Scene<'a> {
         let set = |s: &RegionStatus| {
             s.last_put_time.is_some() && s.mail_from_domain.as_deref() == Some(name.as_str())
         };
-        status.is_some_and(set) && !self.account_changed(status.and_then(|s| s.account.as_ref()))
+        status.is_some_and(set)
+            && !self.account_changed(Service::Ses, status.and_then(|s| s.account.as_ref()))
     }
 
     /// Whether another account answers than the one in status.
-    pub(super) fn account_changed(&self, recorded: Option<&String>) -> bool {
-        match (&self.account, recorded) {
-            (Reading::Known { value, .. }, Some(recorded)) => *value != recorded,
-            _ => false,
+    pub(super) fn account_changed(&self, service: Service, recorded: Option<&String>) -> bool {
+        let answering = self.answering(service);
+        answering.zip(recorded).is_some_and(|(answering, recorded)| answering != recorded)
+    }
+
+    /// The account that answers now, where it is known.
+    pub(super) fn answering(&self, service: Service) -> Option<&'a String> {
+        match self.accounts.get(&service) {
+            Some(Reading::Known { value, .. }) => Some(*value),
+            _ => None,
         }
     }
 

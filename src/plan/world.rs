@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{Reason, SesMailFrom, SesMailFromStatus};
-use crate::authority::{Place, Standing};
+use crate::authority::{Place, Service, Standing};
 use crate::mail::{
     ChangeState, Delegation, DomainName, HostedZoneId, Identity, NameView, Region, Regions, Seen,
     Surroundings, Zone,
@@ -68,8 +68,8 @@ pub struct World<'a> {
 /// servers sorted.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Question {
-    /// The account of the operator's credentials (STS `GetCallerIdentity`).
-    Account,
+    /// The account of the credentials for a service (STS `GetCallerIdentity`).
+    Account(Service),
     /// What SES says of an identity in a region; the identity may be missing.
     Identity(DomainName, Region),
     /// The zones, public and private, that a name could lie in.

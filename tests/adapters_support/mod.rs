@@ -10,7 +10,9 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_simulator::{ACCESS_KEY, Config, Listen, Quotas, Serving, SimClock, Simulator};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jiff::Timestamp;
-use ses_mailfrom::authority::{Claimant, Claims, Grant, ObjectKey, Place, Sight, Standing};
+use ses_mailfrom::authority::{
+    Claimant, Claims, Grant, ObjectKey, Place, ServiceCredentials, Sight, Standing,
+};
 use ses_mailfrom::aws::{Aws, Call, Error, Reply, Settings};
 use ses_mailfrom::clock::Clock;
 use ses_mailfrom::mail::{
@@ -180,6 +182,7 @@ pub fn object(name: &str, names: &[&str]) -> Actor {
             .chain(names.iter().map(name_place))
             .collect(),
         domain,
+        credentials: ServiceCredentials::default(),
         take_over: None,
     });
     Actor(claims.standing(&key).unwrap())

@@ -1,10 +1,11 @@
 //! From `kubectl apply` to Success.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use aws_simulator::{
-    ACCOUNT, BehaviorPut, CheckSchedule, Config, EventKind, MailFromStatus, RecordType,
-    Route53Config, Sending as Sent, SesConfig,
+    ACCOUNT, BehaviorPut, CheckSchedule, Config, EventKind, MailFromStatus, PARENT, RESOLVER,
+    RecordType, Route53Config, Sending as Sent, SesConfig,
 };
 use serde_json::{Value, json};
 use ses_mailfrom::api::Sending;
@@ -69,6 +70,31 @@ async fn two_regions_come_to_success_with_one_mx_and_dns_goes_before_ses() {
         let sent = stage.aws.with(|world| world.would_send(ACCOUNT, name, &from));
         assert_eq!(sent, Sent::CustomMailFrom);
     }
+    let first_put = REGIONS.iter().map(|name| puts(&stage, name)[0].order).min();
+    let asked = asked_for_mx(&stage);
+    let between = |order: &u64| in_sync < Some(*order) && Some(*order) < first_put;
+    assert!(
+        asked.iter().any(|(server, order)| is_of_a_zone(*server) && between(order)),
+        "the zone's own servers were not asked for the MX between sync and put: {asked:?}"
+    );
+    let early =
+        asked.iter().filter(|(server, order)| !is_of_a_zone(*server) && Some(*order) < in_sync);
+    assert_eq!(early.count(), 0, "a resolver would remember that there is no {NAME}: {asked:?}");
+}
+
+/// Who was asked for the MX of the MAIL FROM domain, and when in the world's order.
+fn asked_for_mx(stage: &Stage) -> Vec<(Ipv4Addr, u64)> {
+    stage.aws.with(|world| {
+        let asked = world.dns_questions().iter();
+        let asked = asked.filter(|question| question.kind == RecordType::MX);
+        let asked =
+            asked.filter(|question| question.name.to_string().trim_end_matches('.') == NAME);
+        asked.map(|question| (question.server, question.order)).collect()
+    })
+}
+
+fn is_of_a_zone(server: Ipv4Addr) -> bool {
+    server != RESOLVER && server != PARENT
 }
 
 #[tokio::test]

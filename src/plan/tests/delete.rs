@@ -2,6 +2,7 @@
 
 use super::small_world::*;
 use crate::api::{DeletionPolicy, Reason};
+use crate::authority::Service;
 use crate::mail::{MailFromStatus, RecordType};
 use crate::plan::{Fault, Question};
 
@@ -173,7 +174,7 @@ fn nothing_is_believed_gone_before_the_account_is_known() {
         }
         world.identities.clear();
         world.zones.clear();
-        world.silent.insert(Question::Account);
+        world.silent.extend([Service::Ses, Service::Route53].map(Question::Account));
         world.delete();
         world.live(minutes(12));
         assert!(!world.finalizer_gone, "region left: {region_left}");

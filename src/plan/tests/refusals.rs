@@ -2,7 +2,7 @@
 
 use super::small_world::*;
 use crate::api::TAKE_OVER;
-use crate::authority::{Claimant, ObjectKey};
+use crate::authority::{Claimant, ObjectKey, ServiceCredentials};
 use crate::mail::{
     Delegation, HostedZoneId, Identity, MailFrom, MailFromStatus, Owner, RecordType,
 };
@@ -182,6 +182,7 @@ fn the_marker_of_an_object_that_this_operator_knows_is_never_taken() {
         owner: other,
         domain: crate::mail::DomainName::parse("other.example").unwrap(),
         places: std::collections::BTreeSet::new(),
+        credentials: ServiceCredentials::default(),
         take_over: None,
     });
     world.claim();
@@ -226,6 +227,7 @@ fn an_older_object_holds_the_claim_and_is_named_in_the_same_namespace_only() {
             owner: Owner::of("cluster", namespace, "older"),
             domain: crate::mail::DomainName::parse("example.com").unwrap(),
             places: std::collections::BTreeSet::new(),
+            credentials: ServiceCredentials::default(),
             take_over: None,
         };
         let mine = crate::plan::claimed_places(&world.object, &world.settings.regions).unwrap();

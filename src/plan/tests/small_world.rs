@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{FINALIZER, SesMailFrom, SesMailFromStatus};
-use crate::authority::{Claimant, Claims, ObjectKey};
+use crate::authority::{Claimant, Claims, ObjectKey, ServiceCredentials};
 use crate::mail::{
     BehaviorOnMxFailure, Change, ChangeState, Delegation, DomainName, HostedZoneId, Identity,
     MailFrom, MailFromStatus, NameView, Owner, RecordSet, RecordType, Regions, Routing, Seen,
@@ -150,6 +150,7 @@ impl SmallWorld {
             owner: owner(),
             domain,
             places,
+            credentials: ServiceCredentials::default(),
             take_over: take_over.map(|marker| marker.owner),
         });
     }
@@ -321,7 +322,7 @@ impl SmallWorld {
             return Answer::Failed { fault: fault.clone(), retry_at };
         }
         let value = match question {
-            Question::Account => Value::Account(self.account.clone()),
+            Question::Account(_) => Value::Account(self.account.clone()),
             Question::Identity(name, region) => {
                 let key = (name.to_string(), region.to_string());
                 let table = self.stale_reads.as_ref().unwrap_or(&self.identities);

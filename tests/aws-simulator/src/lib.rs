@@ -50,7 +50,9 @@ pub use self::{
     },
     dns::{PARENT, RESOLVER},
     faults::{Fault, FaultId, Gate, GatePoint, Matching, Trouble},
-    log::{Call, Event, EventKind, IdentityKey, MailFromStatus, Outcome, Sending, Service},
+    log::{
+        Call, DnsQuestion, Event, EventKind, IdentityKey, MailFromStatus, Outcome, Sending, Service,
+    },
     name::{Name, NameError},
     outside::EditError,
     record::{AliasTarget, RecordKey, RecordSet, RecordType, Routing},

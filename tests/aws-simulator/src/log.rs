@@ -1,5 +1,7 @@
 //! What happened, in order: calls and changes of state.
 
+use std::net::Ipv4Addr;
+
 use serde::Serialize;
 
 use crate::{clock::SimTime, name::Name, record::RecordType};
@@ -65,6 +67,22 @@ impl Outcome {
     pub fn is_error(&self, wanted: &str) -> bool {
         matches!(self, Self::Error { code, .. } if code == wanted)
     }
+}
+
+/// One question that came to a name server or resolver over the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DnsQuestion {
+    /// Its place among all calls and events of the world.
+    pub order: u64,
+    /// Simulated time.
+    pub at: SimTime,
+    /// Who was asked.
+    pub server: Ipv4Addr,
+    /// The name that was asked for.
+    #[serde(serialize_with = "as_text")]
+    pub name: Name,
+    /// The type that was asked for.
+    pub kind: RecordType,
 }
 
 /// A change of state that has happened.

@@ -1,13 +1,13 @@
 //! The state of the world, and how time changes it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use crate::{
     clock::SimTime,
     config::Config,
     dns::{self, Dns},
     faults::Script,
-    log::{Call, Event, EventKind, IdentityKey, MailFromStatus, Outcome, Sending},
+    log::{Call, DnsQuestion, Event, EventKind, IdentityKey, MailFromStatus, Outcome, Sending},
     name::Name,
     record::{RecordSet, RecordType},
     route53::{self, Edit, Route53, Zone},
@@ -36,6 +36,7 @@ pub struct World {
     roles: BTreeMap<String, Role>,
     calls: Vec<Call>,
     events: Vec<Event>,
+    dns_questions: Vec<DnsQuestion>,
     pub(crate) ses: Ses,
     pub(crate) route53: Route53,
     pub(crate) dns: Dns,
@@ -61,6 +62,7 @@ impl World {
             roles: BTreeMap::new(),
             calls: Vec::new(),
             events: Vec::new(),
+            dns_questions: Vec::new(),
             ses: Ses::default(),
             route53: Route53::default(),
             dns: Dns::default(),
@@ -111,6 +113,12 @@ impl World {
     /// Every change of state, in order.
     pub fn events(&self) -> &[Event] {
         &self.events
+    }
+
+    /// Every question that came to a name server or resolver, in order; what
+    /// resolvers and SES ask among themselves is not of it.
+    pub fn dns_questions(&self) -> &[DnsQuestion] {
+        &self.dns_questions
     }
 
     /// A zone by its id.
@@ -202,6 +210,12 @@ impl World {
     fn next_order(&mut self) -> u64 {
         self.order += 1;
         self.order
+    }
+
+    pub(crate) fn record_question(&mut self, server: Ipv4Addr, name: &Name, kind: RecordType) {
+        let order = self.next_order();
+        let name = name.clone();
+        self.dns_questions.push(DnsQuestion { order, at: self.now, server, name, kind });
     }
 
     pub(crate) fn record(&mut self, kind: EventKind) {

@@ -121,21 +121,18 @@ impl World {
 
     /// Answers a DNS message as the server at that address.
     pub(crate) fn answer_dns(&mut self, server: Ipv4Addr, query: &[u8]) -> Option<Vec<u8>> {
-        if server != RESOLVER {
-            return respond(query, false, |name, kind| ask(self, server, name, kind));
-        }
-        if self.dns.silent.contains(&server) {
-            return None;
-        }
-        respond(query, true, |name, kind| match self.resolve_publicly(name, kind) {
-            Lookup::Answer(answer) => Some(answer),
-            Lookup::Failure => Some(Answer {
-                code: Code::ServerFailure,
-                authoritative: false,
-                answers: Vec::new(),
-                authorities: Vec::new(),
-                additionals: Vec::new(),
-            }),
+        respond(query, server == RESOLVER, |name, kind| {
+            self.record_question(server, name, kind);
+            if server != RESOLVER {
+                return ask(self, server, name, kind);
+            }
+            if self.dns.silent.contains(&server) {
+                return None;
+            }
+            match self.resolve_publicly(name, kind) {
+                Lookup::Answer(answer) => Some(answer),
+                Lookup::Failure => Some(Answer::of(Code::ServerFailure)),
+            }
         })
     }
 

@@ -1,0 +1,45 @@
+//! Whose credentials a call is made with.
+
+/// What an object needs credentials for; they may be of different accounts.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Service {
+    /// The identity and its MAIL FROM setting.
+    Ses,
+    /// The hosted zone and its records.
+    Route53,
+}
+
+/// The credentials of one call.
+#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Credentials {
+    /// The operator's own.
+    #[default]
+    Ambient,
+    /// Of a role that the operator assumes on behalf of a namespace: one session
+    /// serves all objects of the namespace.
+    Role {
+        /// `arn:aws:iam::123456789012:role/name`.
+        arn: String,
+        /// Named by the external id and the session's tags.
+        namespace: String,
+    },
+}
+
+/// The credentials that an object asks for, by service.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ServiceCredentials {
+    /// Of the SES account.
+    pub ses: Credentials,
+    /// Of the hosted zone's account.
+    pub route53: Credentials,
+}
+
+impl ServiceCredentials {
+    /// Those for `service`.
+    pub fn of(&self, service: Service) -> &Credentials {
+        match service {
+            Service::Ses => &self.ses,
+            Service::Route53 => &self.route53,
+        }
+    }
+}
