@@ -99,6 +99,13 @@ impl Scene<'_> {
     /// nothing of ours at it.
     pub(super) fn leaving_name(&self, name: &MailFromDomain) -> Option<NamePlan> {
         let stored = self.stored_records(name);
+        // Read only because SES holds it: the region that does speaks for it.
+        let unknown = matches!(self.names[name], Survey::Waiting | Survey::Failed(_));
+        let place = Place::Name(name.clone());
+        let remembered = self.world.memory.findings.contains_key(&place);
+        if unknown && stored.is_empty() && !remembered && !self.desired.deleting {
+            return None;
+        }
         let surveyed = match &self.names[name] {
             Survey::Waiting => return Some(self.unread_name_leaving(name, stored, None)),
             Survey::Failed(fault) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::small_world::*;
 use crate::api::{RECONCILE_REQUESTED_AT, Reason, RecordState};
-use crate::mail::{MailFrom, MailFromStatus, RecordType};
+use crate::mail::{DomainName, HostedZoneId, MailFrom, MailFromStatus, RecordType};
 use crate::plan::{Facts, Fault, Question};
 
 #[test]
@@ -109,6 +109,20 @@ fn another_mail_from_in_place_of_ours_is_a_conflict() {
     world.live(minutes(30));
     assert_eq!(world.writes(), Vec::<&str>::new());
     assert_eq!(world.condition("Stalled"), "True MailFromConflict");
+}
+
+/// Nothing of ours stands at that name, so nothing of ours grows old with it.
+#[test]
+fn a_conflict_stays_stalled_while_the_other_name_is_read_again() {
+    let mut world = SmallWorld::ready(TWO_REGIONS);
+    world.mail_from("us-east-1").domain = "theirs.example.com".into();
+    world.live(hours(3));
+    assert_eq!(world.condition("Stalled"), "True MailFromConflict");
+    let theirs = DomainName::parse("theirs.example.com").unwrap();
+    world.silent.insert(Question::Name(HostedZoneId::parse(ZONE).unwrap(), theirs));
+    let before = world.status().clone();
+    world.live(minutes(30));
+    assert_eq!(*world.status(), before);
 }
 
 #[test]
