@@ -264,6 +264,7 @@ impl<'a> Scene<'a> {
                 let holding = self.holding(&region);
                 self.desired.regions.get(&region) == Some(name)
                     || matches!(holding, Holding::Unknown)
+                    || (holding == Holding::Empty && self.doubted_until(&region).is_some())
                     || matches!(holding, Holding::Ours(held, _) if held == *name)
             }
             Err(_) => true,

@@ -111,6 +111,23 @@ fn another_mail_from_in_place_of_ours_is_a_conflict() {
     assert_eq!(world.condition("Stalled"), "True MailFromConflict");
 }
 
+/// SES still holds the old name, where our marker stands; once it holds the new
+/// one, nothing else leads there.
+#[test]
+fn an_old_name_that_a_lost_status_knew_is_drained_all_the_same() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    world.object.status = None;
+    world.edit(|object| object.spec.subdomain = "mail".into());
+    world.live(minutes(12));
+    assert_eq!(world.mail_from("us-east-1").domain, "mail.example.com");
+    world.set_all(MailFromStatus::Success);
+    world.live(hours(119));
+    assert!(world.at(NAME, &RecordType::Mx).is_some(), "late bounces still come");
+    world.live(hours(2));
+    assert!(world.at(NAME, &RecordType::Mx).is_none(), "{:?}", world.done);
+    assert!(world.texts(NAME).is_empty());
+}
+
 /// Nothing of ours stands at that name, so nothing of ours grows old with it.
 #[test]
 fn a_conflict_stays_stalled_while_the_other_name_is_read_again() {
