@@ -3,12 +3,15 @@
 //! DNS, objects in memory, a paused clock, and a generated schedule.
 //!
 //! `property` says how to try more of them, and how to play one again.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod checks;
 mod cluster;
+mod forgotten;
 mod lifeline;
+mod log;
 mod object_rules;
+mod others;
 mod outside;
 mod process;
 mod property;

@@ -16,12 +16,16 @@ const VERSIONS: usize = 16;
 pub(crate) fn last_of(stage: &Stage) -> String {
     let mut text = format!("after {} steps\n", stage.odometer.so_far());
     stage.aws.with(|world| calls(world, &mut text));
-    let told = stage.cluster.told();
-    for at in told.saturating_sub(VERSIONS)..told {
-        version(stage.cluster.tell(at), &mut text);
-    }
-    for object in stage.cluster.all() {
-        writeln!(text, "{}", serde_json::to_string_pretty(&object).unwrap()).unwrap();
+    for operator in &stage.operators {
+        let cluster = &operator.setup.cluster;
+        writeln!(text, "of the operator {:?}:", operator.setup.owner_id).unwrap();
+        let told = cluster.told();
+        for at in told.saturating_sub(VERSIONS)..told {
+            version(cluster.tell(at), &mut text);
+        }
+        for object in cluster.all() {
+            writeln!(text, "{}", serde_json::to_string_pretty(&object).unwrap()).unwrap();
+        }
     }
     text
 }
@@ -35,8 +39,9 @@ fn calls(world: &World, text: &mut String) {
         last.reverse();
         for call in last {
             let (at, action, region) = (call.at, &call.action, &call.region);
-            let outcome = &call.outcome;
-            writeln!(text, "  {at:?} {action} {region} {} {outcome:?}", call.parameters).unwrap();
+            let (who, outcome) = (&call.access_key, &call.outcome);
+            let what = &call.parameters;
+            writeln!(text, "  {at:?} {who} {action} {region} {what} {outcome:?}").unwrap();
         }
     }
 }
