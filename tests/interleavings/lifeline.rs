@@ -20,7 +20,7 @@ pub(crate) struct Cut {
 
 /// A world that has made so many steps has no end. The longest that ends makes a
 /// fifth of them.
-const MOST_STEPS: usize = 50_000;
+const MOST_STEPS: usize = 10_000;
 
 /// Counts what all processes of a world do: calls, writes and reconciles.
 #[derive(Clone, Debug, Default)]

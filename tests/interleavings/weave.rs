@@ -24,7 +24,7 @@ type Run = fn(&Setting, &[Step]) -> Result<(), String>;
 /// # Panics
 /// Where one fails, with all that is known of it.
 pub(crate) fn weave(first: u64, cases: u64, run: Run) {
-    let next = AtomicU64::new(0);
+    let (next, began) = (AtomicU64::new(0), Instant::now());
     let failures = Mutex::new(Vec::new());
     let work = || {
         while failures.lock().unwrap().len() < ENOUGH {
@@ -46,6 +46,7 @@ pub(crate) fn weave(first: u64, cases: u64, run: Run) {
         }
     });
     let failures = failures.into_inner().unwrap();
+    eprintln!("{} cases in {:?}", next.into_inner().min(cases), began.elapsed());
     assert!(
         failures.is_empty(),
         "of at most {cases} cases those of these seeds failed: {failures:?}"

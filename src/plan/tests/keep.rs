@@ -142,6 +142,20 @@ fn a_conflict_stays_stalled_while_the_other_name_is_read_again() {
     assert_eq!(*world.status(), before);
 }
 
+/// The region says why nothing is published; the name has nothing to add.
+#[test]
+fn an_idle_name_that_is_read_again_does_not_grow_old() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.ses("us-east-1").verified = false;
+    world.live(hours(3));
+    assert_eq!(world.condition("Ready"), "False IdentityNotVerified");
+    let name = DomainName::parse(NAME).unwrap();
+    world.silent.insert(Question::Name(HostedZoneId::parse(ZONE).unwrap(), name));
+    let before = world.status().clone();
+    world.live(minutes(30));
+    assert_eq!(*world.status(), before);
+}
+
 #[test]
 fn a_war_ends_in_a_drift_loop() {
     let mut world = SmallWorld::ready(ONE_REGION);
