@@ -15,8 +15,9 @@ use crate::stage::{Actor, BELOW, DOMAIN, Stage, ZONE};
 const HOUR: Duration = Duration::from_hours(1);
 /// Several windows of SES, with the pauses between them: whatever is to come has come.
 const HOURS: usize = 18;
-/// Longer than any pause, and than a reading lasts.
-const QUIET: Duration = Duration::from_mins(90);
+/// Longer than any pause, than a reading lasts, and than SES looks for the MX of a
+/// name: status mirrors how that ends, whoever set it.
+const QUIET: Duration = Duration::from_mins(100);
 
 /// Writes to AWS, and writes that changed a status.
 fn writes(stage: &Stage) -> (usize, usize) {

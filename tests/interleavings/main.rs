@@ -3,7 +3,7 @@
 //! DNS, objects in memory, a paused clock, and a generated schedule.
 //!
 //! `property` says how to try more of them, and how to play one again.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod checks;
 mod cluster;

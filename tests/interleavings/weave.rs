@@ -1,6 +1,7 @@
 //! Runs cases, each from its own seed, over all processors.
 
 use std::any::Any;
+use std::io::{Write, stderr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,8 +35,10 @@ pub(crate) fn weave(first: u64, cases: u64, run: Run) {
             }
             let seed = first.wrapping_add(case);
             if let Err(failure) = try_case(seed, run) {
-                // At once: the others may take long.
-                eprintln!("=== INTERLEAVINGS_SEED={seed} INTERLEAVINGS_CASES=1\n{failure}");
+                // At once, past the test's captured output: the others may take long.
+                let told =
+                    format!("=== INTERLEAVINGS_SEED={seed} INTERLEAVINGS_CASES=1\n{failure}");
+                writeln!(stderr(), "{told}").unwrap();
                 failures.lock().unwrap().push(seed);
             }
         }
@@ -46,7 +49,8 @@ pub(crate) fn weave(first: u64, cases: u64, run: Run) {
         }
     });
     let failures = failures.into_inner().unwrap();
-    eprintln!("{} cases in {:?}", next.into_inner().min(cases), began.elapsed());
+    let tried = next.into_inner().min(cases);
+    writeln!(stderr(), "{tried} woven cases in {:.1?}", began.elapsed()).unwrap();
     assert!(
         failures.is_empty(),
         "of at most {cases} cases those of these seeds failed: {failures:?}"
