@@ -35,10 +35,7 @@ pub(crate) fn weave(first: u64, cases: u64, run: Run) {
             }
             let seed = first.wrapping_add(case);
             if let Err(failure) = try_case(seed, run) {
-                // At once, past the test's captured output: the others may take long.
-                let told =
-                    format!("=== INTERLEAVINGS_SEED={seed} INTERLEAVINGS_CASES=1\n{failure}");
-                writeln!(stderr(), "{told}").unwrap();
+                tell(&format!("=== INTERLEAVINGS_SEED={seed} INTERLEAVINGS_CASES=1\n{failure}\n"));
                 failures.lock().unwrap().push(seed);
             }
         }
@@ -50,11 +47,16 @@ pub(crate) fn weave(first: u64, cases: u64, run: Run) {
     });
     let failures = failures.into_inner().unwrap();
     let tried = next.into_inner().min(cases);
-    writeln!(stderr(), "{tried} woven cases in {:.1?}", began.elapsed()).unwrap();
+    tell(&format!("{tried} woven cases in {:.1?}\n", began.elapsed()));
     assert!(
         failures.is_empty(),
         "of at most {cases} cases those of these seeds failed: {failures:?}"
     );
+}
+
+/// At once, past the test's captured output: the other cases may take long.
+fn tell(text: &str) {
+    stderr().write_all(text.as_bytes()).unwrap();
 }
 
 fn try_case(seed: u64, run: Run) -> Result<(), String> {
