@@ -25,7 +25,8 @@ use crate::{checks, log};
 /// So many cases run within the time that a plain run of the tests may give them.
 const CASES: u64 = 60;
 const SEED: u64 = 1;
-const FREE_CASES: u64 = 4;
+/// A gate must not fail by chance for a world that is not understood yet.
+const FREE_CASES: u64 = 0;
 
 fn asked<T: FromStr>(name: &str, otherwise: T) -> T {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
