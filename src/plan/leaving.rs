@@ -11,9 +11,7 @@ use super::scene::{Holding, Scene};
 use super::survey::{Mark, Survey, Surveyed};
 use crate::api::{DeletionPolicy, Reason, RecordState, RecordStatus, RegionStatus};
 use crate::authority::{Place, Refusal, Service};
-use crate::mail::{
-    BehaviorOnMxFailure, ChangeBatch, MailFromDomain, MailFromStatus, Marker, Origin, Region,
-};
+use crate::mail::{BehaviorOnMxFailure, ChangeBatch, MailFromDomain, Marker, Origin, Region};
 
 impl Scene<'_> {
     /// Decides for a region that is not in the spec. `None` where there is
@@ -21,7 +19,8 @@ impl Scene<'_> {
     pub(super) fn leaving_region(&self, region: &Region) -> Option<RegionPlan> {
         let stored = self.region_status(region);
         let holding = self.holding(region);
-        if stored.is_none() && !matches!(holding, Holding::Ours(..)) {
+        let known = stored.is_some() || self.forgotten_put(region).is_some();
+        if !known && !matches!(holding, Holding::Ours(..)) {
             return None;
         }
         let status = self.mirrored(region);
@@ -88,13 +87,7 @@ impl Scene<'_> {
     /// SES says that nothing is set. Just after a first put that may be an old
     /// answer, and believing it would forget a setting of ours.
     fn cleared(&self, region: &Region, status: RegionStatus) -> Option<RegionPlan> {
-        let stored = self.region_status(region)?;
-        let seen_set = stored.mail_from_status != MailFromStatus::NotStarted;
-        let put = stored.last_put_time.as_ref().filter(|_| !seen_set)?;
-        let due = after(put.0, self.world.settings.put_hold_off);
-        if self.world.now >= due {
-            return None;
-        }
+        let due = self.doubted_until(region)?;
         self.inquiry.wake_at(due);
         let text = format!("making sure that SES in {region} holds nothing of ours");
         Some(self.waiting(Finding::new(Reason::SettingMailFrom, text), status))
@@ -120,6 +113,13 @@ impl Scene<'_> {
     /// nothing of ours at it.
     pub(super) fn leaving_name(&self, name: &MailFromDomain) -> Option<NamePlan> {
         let stored = self.stored_records(name);
+        // Read only because SES holds it: the region that does speaks for it.
+        let unknown = matches!(self.names[name], Survey::Waiting | Survey::Failed(_));
+        let place = Place::Name(name.clone());
+        let remembered = self.world.memory.findings.contains_key(&place);
+        if unknown && stored.is_empty() && !remembered && !self.desired.deleting {
+            return None;
+        }
         let surveyed = match &self.names[name] {
             Survey::Waiting => return Some(self.unread_name_leaving(name, stored, None)),
             Survey::Failed(fault) => {
@@ -146,6 +146,7 @@ impl Scene<'_> {
             Survey::Known(surveyed) => surveyed,
         };
         let marker = surveyed.mark.mine()?.clone();
+        let stored = if stored.is_empty() { self.found_records(name, surveyed) } else { stored };
         let grant = match self.may_publish(name, surveyed) {
             Ok((grant, _)) => grant,
             Err(finding) => {
@@ -197,7 +198,8 @@ impl Scene<'_> {
             Holding::Ours(held, _) => held == *name && !self.is_left_in_place(region),
             Holding::Unknown => may_hold(region),
             Holding::Empty => {
-                self.desired.deleting && may_hold(region) && self.leaving_region(region).is_some()
+                let leaves = || self.desired.deleting && self.leaving_region(region).is_some();
+                may_hold(region) && (self.doubted_until(region).is_some() || leaves())
             }
             _ => false,
         };

@@ -1,10 +1,12 @@
 //! What status says of a region: SES's word as it was read.
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::drift::whole_seconds;
-use super::inquiry::Reading;
+use super::inquiry::{Reading, after};
 use super::scene::{Holding, Scene};
+use super::survey::Survey;
 use super::window::deadline;
 use crate::api::{RecordStatus, RegionStatus, Sending, SesMailFromStatus};
 use crate::authority::Service;
@@ -30,6 +32,7 @@ impl Scene<'_> {
     /// What status says of a region, with SES's word as it was read.
     pub(super) fn mirrored(&self, region: &Region) -> RegionStatus {
         let old = self.region_status(region).cloned().unwrap_or_else(|| new_status(region));
+        let old = RegionStatus { last_put_time: self.last_put(region), ..old };
         let Some(Reading::Known { sent, value }) = self.regions.get(region) else { return old };
         let identity = value.as_ref();
         let held = identity.and_then(|identity| identity.mail_from.as_ref());
@@ -75,6 +78,39 @@ impl Scene<'_> {
             }
             _ => None,
         }
+    }
+}
+
+impl Scene<'_> {
+    /// When SES in a region was last told anything by us, as far as is known.
+    pub(super) fn last_put(&self, region: &Region) -> Option<Time> {
+        let stored = self.region_status(region).and_then(|status| status.last_put_time.clone());
+        stored.or_else(|| self.forgotten_put(region))
+    }
+
+    /// Our marker lists the region and status knows nothing of the marker's name:
+    /// status was lost, and with it when the last put was made. That may have been
+    /// just now, and what SES says may be older.
+    pub(super) fn forgotten_put(&self, region: &Region) -> Option<Time> {
+        let is_lost = |(name, survey): (&MailFromDomain, &Survey<'_>)| match survey {
+            Survey::Known(surveyed) => {
+                let marker = surveyed.mark.mine();
+                marker.is_some_and(|marker| marker.regions.contains_key(region.as_str()))
+                    && self.record_status(name, "TXT").is_none()
+            }
+            _ => false,
+        };
+        self.names.iter().any(is_lost).then(|| self.now())
+    }
+
+    /// Until when an answer that nothing is set in a region may be older than a
+    /// put of ours. `None` where it may be believed.
+    pub(super) fn doubted_until(&self, region: &Region) -> Option<Timestamp> {
+        let stored = self.region_status(region);
+        let seen_set = stored.is_some_and(|s| s.mail_from_status != MailFromStatus::NotStarted);
+        let put = self.last_put(region).filter(|_| !seen_set)?;
+        let due = after(put.0, self.world.settings.put_hold_off);
+        (self.world.now < due).then_some(due)
     }
 }
 

@@ -145,7 +145,13 @@ impl<'a> Scene<'a> {
         let finding = self.unread(&Place::Name(name.clone()), fault);
         // A definite refusal is an answer; a transient fault is none.
         let definite = fault.is_some_and(|fault| !fault.transient);
-        let stance = if definite { Stance::Open } else { Stance::Unread };
+        // Of an idle name the regions speak, also while it is read again.
+        let idle = self.world.memory.idle.get(name.name());
+        let (stance, finding) = match (definite, idle) {
+            (true, _) => (Stance::Open, finding),
+            (false, Some((reason, text))) => (Stance::Idle, Finding::new(*reason, &**text)),
+            (false, None) => (Stance::Unread, finding),
+        };
         NamePlan { stance, ..NamePlan::resting(finding, records) }
     }
 

@@ -2,10 +2,10 @@
 
 use super::records::{Conflict, Difference, Wanted, our_mx};
 use super::scene::Scene;
-use super::survey::Surveyed;
+use super::survey::{Surveyed, own_values};
 use crate::api::{RecordState, RecordStatus};
 use crate::authority::Place;
-use crate::mail::{Change, Mx, Origin, RecordType};
+use crate::mail::{Change, MailFromDomain, Mx, Origin, RecordSet, RecordType};
 
 impl Scene<'_> {
     /// The types whose values were right before and are not any more.
@@ -87,6 +87,31 @@ impl Scene<'_> {
             };
         }
         looping
+    }
+
+    /// What stands of ours at a name that status knows nothing of: status was
+    /// lost, and the name would be forgotten once SES holds another.
+    pub(super) fn found_records(
+        &self,
+        name: &MailFromDomain,
+        surveyed: &Surveyed<'_>,
+    ) -> Vec<RecordStatus> {
+        let Some(marker) = surveyed.mark.mine() else { return Vec::new() };
+        let found = [(surveyed.mx(), marker.mx), (surveyed.txt(), marker.spf.record)];
+        let found = found.into_iter().filter_map(|(set, origin)| Some((set?, origin)));
+        let status = |(set, origin): (&RecordSet, Origin)| RecordStatus {
+            name: name.to_string(),
+            rtype: set.rtype.to_string(),
+            ttl_seconds: i32::try_from(set.ttl).unwrap_or(i32::MAX),
+            values: own_values(set),
+            zone: surveyed.zone.id.to_string(),
+            state: RecordState::Published,
+            origin: Some(origin),
+            adopted_time: (origin == Origin::Adopted).then(|| self.now()),
+            since: Some(self.now()),
+            repair_times: Vec::new(),
+        };
+        found.map(status).collect()
     }
 
     pub(super) fn record_statuses(

@@ -115,6 +115,8 @@ impl Scene<'_> {
         let finding = self.unread(&Place::Region(region.clone()), fault);
         let said = self.said().regions.iter().find(|status| status.name == region.as_str());
         let status = said.cloned().unwrap_or_else(|| new_status(region));
+        let last_put_time = status.last_put_time.clone().or_else(|| self.last_put(region));
+        let status = RegionStatus { last_put_time, ..status };
         let read = fault.is_some_and(|fault| !fault.transient);
         RegionPlan { read, ..RegionPlan::resting(finding, status) }
     }

@@ -2,6 +2,7 @@
 
 use super::conditions::Decided;
 use super::dns::DnsVerdict;
+use super::names::Stance;
 use super::scene::Scene;
 use super::world::{Memory, Remembered, World};
 use crate::api::{RECONCILE_REQUESTED_AT, Reason, RecordState};
@@ -70,6 +71,12 @@ impl Scene<'_> {
 
     fn remember_names(&self, decided: &Decided, memory: &mut Memory) {
         for (name, plan) in &decided.names {
+            if plan.stance == Stance::Idle {
+                let said = (plan.finding.reason, plan.finding.message.clone());
+                memory.idle.insert(name.name().clone(), said);
+            } else if plan.is_read() {
+                memory.idle.remove(name.name());
+            }
             let seen = plan.records.iter().all(|r| r.state == RecordState::Published);
             if plan.is_read() && seen && plan.change.is_none() {
                 memory.changes.remove(name.name());

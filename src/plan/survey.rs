@@ -117,6 +117,16 @@ pub(super) fn txt_texts(set: &RecordSet) -> Vec<String> {
     set.values.iter().map(text).collect()
 }
 
+/// The values of a set at a MAIL FROM domain that can be ours: of TXT, SPF and
+/// marker; no other belongs into a status.
+pub(super) fn own_values(set: &RecordSet) -> Vec<String> {
+    let is_ours = |text: &String| {
+        set.rtype != RecordType::Txt || Spf::is_spf(text) || Marker::is_marker(text)
+    };
+    let values = set.values.iter().zip(txt_texts(set)).filter(|(_, text)| is_ours(text));
+    values.map(|(value, _)| value.clone()).collect()
+}
+
 /// Anything at a name that the records of a MAIL FROM domain cannot stand
 /// beside (RFC 1034 section 3.6.2), or that shows the name in other use.
 pub(super) fn occupied(view: &NameView, name: &DomainName) -> Option<Finding> {

@@ -71,6 +71,7 @@ impl Scene<'_> {
             Ok(region) => match self.holding(&region) {
                 _ if self.desired.regions.get(&region) == Some(name) => true,
                 Holding::Unknown => true,
+                Holding::Empty => self.doubted_until(&region).is_some(),
                 // What was adopted is let go without being cleared first.
                 Holding::Ours(held, _) => held == *name && **origin == Origin::Created,
                 _ => false,

@@ -166,6 +166,9 @@ pub struct Memory {
     pub faults: BTreeMap<Place, WriteFault>,
     /// Names whose DNS was wrong when last looked at.
     pub dns_wrong: BTreeSet<DomainName>,
+    /// Names at which nothing is published, for no region may use them, and what
+    /// was said of each when it was last read.
+    pub idle: BTreeMap<DomainName, (Reason, String)>,
     /// The report that differs from the stored status by progress alone.
     pub unreported: Option<Unreported>,
     /// When this process first planned the object.

@@ -2,7 +2,7 @@
 //! out or just after, before the answer is in.
 
 use std::future::pending;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -18,18 +18,49 @@ pub(crate) struct Cut {
     pub carried_out: bool,
 }
 
-/// What one process hangs by. Once cut, nothing of it does anything any more.
+/// A world that has made so many steps has no end. The longest that ends makes a
+/// fifth of them.
+const MOST_STEPS: usize = 10_000;
+
+/// Counts what all processes of a world do: calls, writes and reconciles.
 #[derive(Clone, Debug, Default)]
+pub(crate) struct Odometer(Arc<AtomicUsize>);
+
+impl Odometer {
+    pub(crate) fn so_far(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.so_far() > MOST_STEPS
+    }
+}
+
+/// What one process hangs by. Once cut, nothing of it does anything any more.
+#[derive(Clone, Debug)]
 pub(crate) struct Lifeline(Arc<Line>);
 
 #[derive(Debug, Default)]
 struct Line {
+    odometer: Odometer,
     dead: AtomicBool,
     cut: Mutex<Option<Cut>>,
     died: Notify,
 }
 
 impl Lifeline {
+    pub(crate) fn new(odometer: Odometer) -> Self {
+        Self(Arc::new(Line { odometer, ..Line::default() }))
+    }
+
+    /// Counts a step. A world that makes too many dies of it.
+    pub(crate) fn step(&self) {
+        self.0.odometer.0.fetch_add(1, Ordering::Relaxed);
+        if self.0.odometer.is_over() {
+            self.kill();
+        }
+    }
+
     /// Has the process die at a call to come.
     pub(crate) fn cut(&self, cut: Cut) {
         *self.0.cut.lock().unwrap() = Some(cut);
@@ -47,6 +78,7 @@ impl Lifeline {
 
     /// Makes a call, unless the process dies at it; then never returns.
     pub(crate) async fn call<T>(&self, write: bool, call: impl Future<Output = T>) -> T {
+        self.step();
         if self.0.dead.load(Ordering::Relaxed) {
             return pending().await;
         }

@@ -12,7 +12,7 @@ use ses_mailfrom::clock::Clock;
 use ses_mailfrom::controller::{Kubernetes, ObjectError, Objects, has_finalizer};
 
 use crate::cluster::{Client, Cluster};
-use crate::lifeline::Lifeline;
+use crate::lifeline::{Lifeline, Odometer};
 
 const OTHER: &str = "other.example/hold";
 
@@ -258,7 +258,7 @@ async fn what_is_gone_takes_no_write(people: &impl People, objects: &impl Object
 #[tokio::test(start_paused = true)]
 async fn the_cluster_in_memory_keeps_them() {
     let cluster = Cluster::new(Clock::from_fn(|| Timestamp::constant(1_767_225_600, 0)));
-    let client = Client { cluster: cluster.clone(), lifeline: Lifeline::default() };
+    let client = Client { cluster: cluster.clone(), lifeline: Lifeline::new(Odometer::default()) };
     every_rule(&cluster, &client).await;
 }
 

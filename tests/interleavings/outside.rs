@@ -20,6 +20,7 @@ use ses_mailfrom::dns::{Exchange, ExchangeError};
 use tokio::time::sleep;
 
 use crate::lifeline::Lifeline;
+use crate::others::Others;
 
 /// A request and an answer are on their way so long, which is what others cut
 /// in between.
@@ -27,9 +28,16 @@ const WAY: Duration = Duration::from_millis(20);
 /// How long a look-up waits for a server that is silent.
 const SILENCE: Duration = Duration::from_secs(3);
 
+tokio::task_local! {
+    /// The access key that the writes of this reconcile are made with: AWS sees
+    /// one process, a test which object it acted for.
+    pub(crate) static WRITER: String;
+}
+
 /// One process's way to AWS.
-pub(crate) fn sdk(aws: &Simulator, lifeline: &Lifeline) -> SdkConfig {
-    let connector = SharedHttpConnector::new(Wire { aws: aws.clone(), lifeline: lifeline.clone() });
+pub(crate) fn sdk(aws: &Simulator, others: &Others, lifeline: &Lifeline) -> SdkConfig {
+    let (aws, others, lifeline) = (aws.clone(), others.clone(), lifeline.clone());
+    let connector = SharedHttpConnector::new(Wire { aws, others, lifeline });
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
@@ -42,17 +50,26 @@ pub(crate) fn sdk(aws: &Simulator, lifeline: &Lifeline) -> SdkConfig {
 #[derive(Clone, Debug)]
 struct Wire {
     aws: Simulator,
+    others: Others,
     lifeline: Lifeline,
 }
 
 impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Self { aws, lifeline } = self.clone();
+        let Self { aws, others, lifeline } = self.clone();
+        let writer = WRITER.try_with(String::clone).ok();
         HttpConnectorFuture::new(async move {
-            let request = outgoing(&request);
-            let write = request.method() == http::Method::PUT || is_change(&request);
+            let request = outgoing(&request, writer.as_deref());
+            let change = is_change(&request);
+            let write = request.method() == http::Method::PUT || change;
             sleep(WAY).await;
-            let answer = lifeline.call(write, aws.handle(request)).await;
+            let handle = async {
+                if change {
+                    others.see_change();
+                }
+                aws.handle(request).await
+            };
+            let answer = lifeline.call(write, handle).await;
             sleep(WAY).await;
             let answer = answer.map_err(|lost| ConnectorError::io(Box::new(lost)))?;
             Ok(incoming(answer))
@@ -65,11 +82,14 @@ fn is_change<T>(request: &http::Request<T>) -> bool {
     request.method() == http::Method::POST && request.uri().path().contains("/rrset")
 }
 
-fn outgoing<B: From<Vec<u8>>>(request: &HttpRequest) -> http::Request<B> {
+fn outgoing<B: From<Vec<u8>>>(request: &HttpRequest, writer: Option<&str>) -> http::Request<B> {
     let body = request.body().bytes().expect("a body in memory").to_vec();
     let mut outgoing = http::Request::builder().method(request.method()).uri(request.uri());
     for (name, value) in request.headers() {
-        outgoing = outgoing.header(name, value);
+        outgoing = match writer.filter(|_| name == "authorization") {
+            Some(writer) => outgoing.header(name, value.replacen(ACCESS_KEY, writer, 1)),
+            None => outgoing.header(name, value),
+        };
     }
     outgoing.body(B::from(body)).expect("a request")
 }

@@ -21,8 +21,25 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::cluster::{Client, Cluster, NAMESPACE, Told};
-use crate::lifeline::Lifeline;
-use crate::outside::{Servers, sdk};
+use crate::lifeline::{Lifeline, Odometer};
+use crate::others::Others;
+use crate::outside::{Servers, WRITER, sdk};
+
+/// Where an operator runs, one process after another.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub aws: Simulator,
+    pub cluster: Cluster,
+    pub clock: Clock,
+    pub odometer: Odometer,
+    pub others: Others,
+    pub owner_id: &'static str,
+}
+
+/// By which an object's writes are told from another's.
+pub(crate) fn access_key(owner_id: &str, object: &str) -> String {
+    format!("{owner_id}-{object}")
+}
 
 /// A running operator.
 pub(crate) struct Process {
@@ -36,24 +53,23 @@ pub(crate) struct Process {
 /// What SES and Route 53 take hours for takes fewer here: time costs nothing on
 /// a paused clock, but every look at the world does.
 pub(crate) fn settings() -> Settings {
-    let (seconds, minutes, hours) =
-        (Duration::from_secs, Duration::from_mins, Duration::from_hours);
+    let (seconds, minutes) = (Duration::from_secs, Duration::from_mins);
     Settings {
-        verification_window: hours(3),
-        drain_window: hours(2),
+        verification_window: minutes(90),
+        drain_window: minutes(60),
         poll_min: seconds(15),
-        poll_max: minutes(10),
-        resync: minutes(10),
-        restart_pause_min: minutes(30),
-        restart_pause_max: hours(2),
+        poll_max: minutes(15),
+        resync: minutes(15),
+        restart_pause_min: minutes(15),
+        restart_pause_max: minutes(60),
         put_hold_off: seconds(60),
         stall_grace: minutes(15),
         authority_grace: minutes(5),
-        stale_after: hours(2),
-        drift_loop_window: hours(1),
+        stale_after: minutes(60),
+        drift_loop_window: minutes(30),
         insync_fallback: seconds(120),
         max_observation_age: seconds(120),
-        zone_cache: hours(1),
+        zone_cache: minutes(60),
         regions: Regions::default(),
     }
 }
@@ -64,14 +80,16 @@ pub(crate) fn key(name: &str) -> ObjectKey {
 
 impl Process {
     /// Starts, with everything listed and nothing remembered.
-    pub(crate) fn start(aws: &Simulator, cluster: &Cluster, clock: &Clock) -> Self {
-        let lifeline = Lifeline::default();
+    pub(crate) fn start(setup: &Setup) -> Self {
+        let Setup { aws, cluster, clock, odometer, others, owner_id } = setup;
+        let owner_id = *owner_id;
+        let lifeline = Lifeline::new(odometer.clone());
         let (waker, woken) = unbounded_channel();
         let send = waker.clone();
         let wake: Wake = Arc::new(move |key: &ObjectKey| drop(send.send(key.clone())));
         let by_aws = Arc::clone(&wake);
         let adapter = Aws::new(
-            &sdk(aws, &lifeline),
+            &sdk(aws, others, &lifeline),
             aws::Settings::default(),
             clock.clone(),
             Arc::new(move |key| by_aws(key)),
@@ -82,7 +100,7 @@ impl Process {
         let dns = dns::Settings { resolvers, ..dns::Settings::default() };
         let dns = Dns::with_exchange(dns, Arc::new(servers));
         let settings = settings();
-        let store = Arc::new(Store::new("cluster".into(), settings.regions.clone()));
+        let store = Arc::new(Store::new(owner_id.into(), settings.regions.clone()));
         let reconciler = Arc::new(Reconciler {
             objects: Client { cluster: cluster.clone(), lifeline: lifeline.clone() },
             outside: Live::new(adapter, dns, clock.clone(), Arc::clone(&wake)),
@@ -95,10 +113,13 @@ impl Process {
             planner: planner(),
         });
         let queue = Queue::new(woken, 4, clock.clone());
+        let steps = lifeline.clone();
         let queue = tokio::spawn(async move {
             let reconcile = move |key: ObjectKey| {
+                steps.step();
                 let reconciler = Arc::clone(&reconciler);
-                async move { reconciler.reconcile(&key).await.again }
+                let writer = access_key(owner_id, &key.name);
+                WRITER.scope(writer, async move { reconciler.reconcile(&key).await.again })
             };
             queue.run(reconcile, std::future::pending()).await;
         });

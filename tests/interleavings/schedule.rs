@@ -18,6 +18,8 @@ pub(crate) const SUBDOMAINS: [&str; 3] = ["bounce", "mail", "a.b"];
 /// A step of a schedule: something happens, and then some time passes.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
+    /// To which object, where there are two.
+    pub who: usize,
     pub event: Event,
     pub wait: Duration,
 }
@@ -79,7 +81,13 @@ pub(crate) enum Event {
     /// The object is made anew, if it is gone.
     Create,
     Dns(usize, DnsEdit),
+    /// The same, between a reading and the write that rests on it.
+    Intrude(usize, DnsEdit),
     Ses(usize, SesEdit),
+    /// Whether the parent sends the world to the zone's own servers.
+    Delegated(bool),
+    /// Whether those servers answer nobody: a setting stays Pending.
+    Silent(bool),
     /// So many calls of an action go wrong.
     Fault(&'static str, Trouble, usize),
     Mishap(Mishap),
@@ -93,18 +101,41 @@ pub(crate) enum Event {
 pub(crate) struct Setting {
     pub config: Config,
     pub reject: bool,
+    /// The rollout.
+    pub immediate: bool,
     pub regions: usize,
+    pub rival: Rival,
+}
+
+/// A second object, and what it wants too.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Rival {
+    None,
+    /// The same identity in the same regions.
+    Identity,
+    /// The same MAIL FROM domain, for another identity.
+    Name,
+    /// All the same, under another operator.
+    Operator,
 }
 
 pub(crate) fn setting() -> impl Strategy<Value = Setting> {
     let switches = (any::<[bool; 6]>(), prop::bool::weighted(0.1), any::<[bool; 3]>());
     let times = (select(vec![0, 5, 45]), select(vec![0, 30, 90]), select(vec![0, 4]));
-    (switches, times, any::<bool>(), 1..=2usize).prop_map(|(switches, times, reject, regions)| {
+    let rival = prop_oneof![
+        6 => Just(Rival::None),
+        1 => Just(Rival::Identity),
+        1 => Just(Rival::Name),
+        1 => Just(Rival::Operator),
+    ];
+    let wanted = (any::<bool>(), prop::bool::weighted(0.2), 1..=2usize, rival);
+    (switches, times, wanted).prop_map(|(switches, times, wanted)| {
         let ([equal, behavior, failed, several, unknown, shares], foreign, [eager, quotas, neg]) =
             switches;
         let (stale, in_sync, submission) = times;
+        let (reject, immediate, regions, rival) = wanted;
         let ses = SesConfig {
-            window: Duration::from_hours(3),
+            window: Duration::from_mins(90),
             checks: if eager { CheckSchedule::eager() } else { slow() },
             stale_reads: Duration::from_secs(stale),
             equal_put: if equal { EqualPut::Resets } else { EqualPut::Keeps },
@@ -131,18 +162,19 @@ pub(crate) fn setting() -> impl Strategy<Value = Setting> {
             quotas: if quotas { Quotas::default() } else { Quotas::off() },
             ..Config::default()
         };
-        Setting { config, reject, regions }
+        Setting { config, reject, immediate, regions, rival }
     })
 }
 
-/// SES that looks ever less often, within a window of three hours.
+/// SES that looks ever less often, within its window.
 fn slow() -> CheckSchedule {
-    let longest = Duration::from_mins(20);
+    let longest = Duration::from_mins(15);
     CheckSchedule { longest, keep: longest, ..CheckSchedule::default() }
 }
 
 pub(crate) fn schedule() -> impl Strategy<Value = Vec<Step>> {
-    let step = (event(), wait()).prop_map(|(event, wait)| Step { event, wait });
+    let who = prop_oneof![2 => Just(0usize), 1 => Just(1)];
+    let step = (who, event(), wait()).prop_map(|(who, event, wait)| Step { who, event, wait });
     prop::collection::vec(step, 0..16)
 }
 
@@ -151,8 +183,8 @@ fn wait() -> impl Strategy<Value = Duration> {
         2 => Just(Duration::ZERO),
         4 => (1..500u64).prop_map(Duration::from_millis),
         4 => (1..100u64).prop_map(Duration::from_secs),
-        2 => (2..40u64).prop_map(Duration::from_mins),
-        1 => (1..5u64).prop_map(Duration::from_hours),
+        2 => (2..30u64).prop_map(Duration::from_mins),
+        1 => (1..3u64).prop_map(Duration::from_hours),
     ]
 }
 
@@ -168,6 +200,9 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Delete),
         1 => Just(Event::Create),
         3 => (0..2usize, dns_edit()).prop_map(|(name, edit)| Event::Dns(name, edit)),
+        2 => (0..2usize, dns_edit()).prop_map(|(name, edit)| Event::Intrude(name, edit)),
+        1 => any::<bool>().prop_map(Event::Delegated),
+        1 => any::<bool>().prop_map(Event::Silent),
         4 => (0..2usize, ses_edit()).prop_map(|(region, edit)| Event::Ses(region, edit)),
         4 => (action(), trouble(), 1..4usize).prop_map(|(a, t, n)| Event::Fault(a, t, n)),
         2 => select(vec![Mishap::Refused, Mishap::LostAnswer]).prop_map(Event::Mishap),

@@ -1,61 +1,90 @@
-//! One world: AWS, a cluster, an operator that may die at any moment, and what
-//! happens to them.
+//! One world: AWS, a cluster or two, operators that may die at any moment, and
+//! what happens to them.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::time::Duration;
 
 use aws_simulator::{
-    ACCOUNT, Behavior, Delegation, Fault, MailFromStatus, Matching, RecordSet, RecordType,
-    SimClock, Simulator, World, ZoneSpec,
+    ACCOUNT, Delegation, Fault, Matching, RecordSet, RecordType, SimClock, Simulator, ZoneSpec,
 };
+use futures::future::select_all;
 use jiff::Timestamp;
 use serde_json::json;
-use ses_mailfrom::api::{DeletionPolicy, SesMailFrom, SesMailFromSpec};
+use ses_mailfrom::api::{DeletionPolicy, Rollout, SesMailFrom, SesMailFromSpec};
 use ses_mailfrom::clock::Clock;
-use ses_mailfrom::mail::BehaviorOnMxFailure;
+use ses_mailfrom::mail::{BehaviorOnMxFailure, Owner};
 use tokio::time::{Instant, sleep_until};
 
-use crate::cluster::Cluster;
-use crate::process::Process;
-use crate::schedule::{DnsEdit, Edit, Event, REGIONS, SUBDOMAINS, SesEdit, Setting, Step};
+use crate::cluster::{Cluster, NAMESPACE};
+use crate::forgotten::Forgotten;
+use crate::lifeline::Odometer;
+use crate::others::{FOREIGN_TXT, Others};
+use crate::process::{Process, Setup, access_key};
+use crate::schedule::{Edit, Event, REGIONS, Rival, SUBDOMAINS, Setting, Step};
 
 pub(crate) const ZONE: &str = "Z0EXAMPLE";
 pub(crate) const DOMAIN: &str = "example.com";
-pub(crate) const OBJECT: &str = "example";
-/// What a person set up before, and what nobody but others would publish.
-pub(crate) const FOREIGN_NAME: &str = "theirs.example.com";
-const FOREIGN_MX: &str = "5 mx.theirs.example.org";
-const FOREIGN_TXT: &str = "\"token=theirs\"";
-const FOREIGN_SPF: &str = "\"v=spf1 -all\"";
-pub(crate) const FOREIGN_TERM: &str = "include:theirs.example.org";
+/// An identity of its own below [`DOMAIN`].
+pub(crate) const BELOW: &str = "b.example.com";
 /// How long a dead process takes to be replaced.
 const DOWN: Duration = Duration::from_millis(700);
 
 pub(crate) struct Stage {
     pub aws: Simulator,
-    pub cluster: Cluster,
-    clock: Clock,
-    process: Process,
-    reject: bool,
-    regions: usize,
-    /// The world's events that others caused, by their places in its log.
-    pub theirs: Vec<Range<usize>>,
-    /// What happened that the operator must not undo, or cannot know of.
-    pub marks: BTreeSet<Mark>,
+    pub setting: Setting,
+    pub operators: Vec<Operator>,
+    pub actors: Vec<Actor>,
+    pub others: Others,
+    pub odometer: Odometer,
+    pub forgotten: Forgotten,
 }
 
-/// What excuses an end that is not the plain one.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Mark {
-    /// Somebody else's value stands in the way.
-    Foreign,
-    /// Somebody took a marker away, and with it the proof that a value is ours.
-    Unmarked,
-    /// A person wiped the status.
-    Wiped,
-    /// The object was made anew.
-    Anew,
+/// An operator with its cluster.
+pub(crate) struct Operator {
+    pub setup: Setup,
+    process: Process,
+}
+
+/// One object, at first as it is said here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Actor {
+    /// Whose it is, by the place in [`Stage::operators`].
+    pub operator: usize,
+    pub owner_id: &'static str,
+    pub name: &'static str,
+    pub domain: &'static str,
+    subdomain: &'static str,
+}
+
+impl Actor {
+    pub(crate) fn owner(&self) -> Owner {
+        Owner::of(self.owner_id, NAMESPACE, self.name)
+    }
+
+    pub(crate) fn access_key(&self) -> String {
+        access_key(self.owner_id, self.name)
+    }
+}
+
+fn actors(rival: Rival) -> Vec<Actor> {
+    let first = Actor {
+        operator: 0,
+        owner_id: "cluster",
+        name: "example",
+        domain: DOMAIN,
+        subdomain: SUBDOMAINS[0],
+    };
+    let same = Actor { name: "rival", ..first };
+    match rival {
+        Rival::None => vec![first],
+        Rival::Identity => vec![first, Actor { subdomain: SUBDOMAINS[1], ..same }],
+        // One MAIL FROM domain of two identities: a.b below the one, a below the other.
+        Rival::Name => {
+            let below = Actor { domain: BELOW, subdomain: "a", ..same };
+            vec![Actor { subdomain: SUBDOMAINS[2], ..first }, below]
+        }
+        Rival::Operator => vec![first, Actor { operator: 1, owner_id: "another", ..first }],
+    }
 }
 
 impl Stage {
@@ -64,257 +93,210 @@ impl Stage {
         let origin = Timestamp::constant(1_767_225_600, 500_000_000);
         let clock = Clock::from_fn(move || origin + began.elapsed());
         let aws = Simulator::new(setting.config.clone(), SimClock::scaled(1.0));
+        let actors = actors(setting.rival);
         aws.with(|world| {
+            for actor in &actors {
+                world.add_account(ACCOUNT, &actor.access_key());
+            }
             for region in REGIONS {
                 world.set_identity(ACCOUNT, region, DOMAIN, true);
+                world.set_identity(ACCOUNT, region, BELOW, true);
             }
             let zone = ZoneSpec::public(ACCOUNT, DOMAIN).id(ZONE).delegation(Delegation::Here);
             world.create_zone(zone).unwrap();
             let kept = RecordSet::new("mail.example.com", RecordType::TXT, 900, &[FOREIGN_TXT]);
             world.put_record_set(ZONE, kept.unwrap()).unwrap();
         });
-        let cluster = Cluster::new(clock.clone());
-        let process = Process::start(&aws, &cluster, &clock);
-        let (reject, regions) = (setting.reject, setting.regions);
-        let (theirs, marks) = (Vec::new(), BTreeSet::new());
-        let mut stage = Self { aws, cluster, clock, process, reject, regions, theirs, marks };
-        stage.create();
+        let (others, odometer) = (Others::new(&aws), Odometer::default());
+        let owners: BTreeSet<_> = actors.iter().map(|a| (a.operator, a.owner_id)).collect();
+        let operator = |(_, owner_id): (usize, &'static str)| {
+            let setup = Setup {
+                aws: aws.clone(),
+                cluster: Cluster::new(clock.clone()),
+                clock: clock.clone(),
+                odometer: odometer.clone(),
+                others: others.clone(),
+                owner_id,
+            };
+            Operator { process: Process::start(&setup), setup }
+        };
+        let operators = owners.into_iter().map(operator).collect();
+        let (setting, forgotten) = (setting.clone(), Forgotten::default());
+        let stage = Self { aws, setting, operators, actors, others, odometer, forgotten };
+        for actor in &stage.actors {
+            stage.create(actor);
+        }
         stage
     }
 
     /// Lets everything of a schedule happen.
-    pub(crate) async fn play(&mut self, steps: &[Step]) {
-        for Step { event, wait } in steps {
-            self.happen(event).await;
-            self.live(*wait).await;
+    pub(crate) async fn play(&mut self, steps: &[Step]) -> Result<(), String> {
+        for Step { who, event, wait } in steps {
+            self.happen(self.actors[who % self.actors.len()], event).await;
+            self.live(*wait).await?;
         }
+        Ok(())
     }
 
     /// Lets time pass. A process that dies is replaced.
-    pub(crate) async fn live(&mut self, time: Duration) {
+    ///
+    /// # Errors
+    /// The world goes on and on.
+    pub(crate) async fn live(&mut self, time: Duration) -> Result<(), String> {
         let end = Instant::now() + time;
         loop {
-            let next = self.process.watch(&self.cluster).map_or(end, |due| due.min(end));
-            tokio::select! {
+            let watching = self.operators.iter_mut().filter_map(Operator::watch);
+            let next = watching.fold(end, Instant::min);
+            let deaths = self.operators.iter().map(|op| Box::pin(op.process.lifeline.died()));
+            let changes =
+                self.operators.iter().map(|op| Box::pin(op.setup.cluster.changed.notified()));
+            let (deaths, changes) = (select_all(deaths), select_all(changes));
+            let dead = tokio::select! {
                 biased;
-                () = self.process.lifeline.died() => self.restart().await,
-                () = self.cluster.changed.notified() => {}
-                () = sleep_until(next) => if next == end { return },
+                ((), dead, _) = deaths => Some(dead),
+                _ = changes => None,
+                () = sleep_until(next) => if next == end { return Ok(()) } else { None },
+            };
+            if self.odometer.is_over() {
+                return Err("goes on and on".into());
+            }
+            if let Some(dead) = dead {
+                self.operators[dead].restart().await;
             }
         }
     }
 
-    async fn restart(&mut self) {
-        let anew = Process::start(&self.aws, &self.cluster, &self.clock);
-        // One process at a time: the new one must do nothing before the old is dead.
-        let old = std::mem::replace(&mut self.process, anew);
-        old.kill().await;
+    /// The cluster that an object is in.
+    pub(crate) fn cluster(&self, actor: &Actor) -> &Cluster {
+        &self.operators[actor.operator].setup.cluster
     }
 
-    pub(crate) fn object(&self) -> Option<SesMailFrom> {
-        self.cluster.get(OBJECT)
+    pub(crate) fn object(&self, actor: &Actor) -> Option<SesMailFrom> {
+        self.cluster(actor).get(actor.name)
+    }
+
+    /// How many objects there are.
+    pub(crate) fn population(&self) -> usize {
+        self.actors.iter().filter(|actor| self.object(actor).is_some()).count()
     }
 
     /// Nothing goes wrong any more, and what a person must set right is right.
     pub(crate) fn heal(&mut self) {
         self.aws.clear_faults();
-        self.cluster.clear_mishaps();
-        self.cluster.set_lag(Duration::ZERO);
-        self.others(|world| {
+        self.others.forgo();
+        for operator in &self.operators {
+            operator.setup.cluster.clear_mishaps();
+            operator.setup.cluster.set_lag(Duration::ZERO);
+        }
+        self.set_delegated(true);
+        self.set_silent(false);
+        self.others.edit(|world| {
             for region in REGIONS {
                 world.set_identity(ACCOUNT, region, DOMAIN, true);
             }
         });
     }
 
-    fn create(&mut self) {
-        if self.object().is_some() {
+    /// Every operator dies, and another remembers nothing.
+    pub(crate) async fn kill_all(&mut self) {
+        for operator in &mut self.operators {
+            operator.process.lifeline.kill();
+            operator.restart().await;
+        }
+    }
+
+    fn create(&self, actor: &Actor) {
+        if self.object(actor).is_some() {
             return;
         }
+        let setting = &self.setting;
         let regions: Vec<_> =
-            REGIONS[..self.regions].iter().map(|name| json!({"name": name})).collect();
+            REGIONS[..setting.regions].iter().map(|name| json!({"name": name})).collect();
         let mut spec: SesMailFromSpec = serde_json::from_value(json!({
-            "domain": DOMAIN, "subdomain": SUBDOMAINS[0], "regions": regions,
+            "domain": actor.domain, "subdomain": actor.subdomain, "regions": regions,
         }))
         .unwrap();
         spec.deletion_policy = DeletionPolicy::Delete;
-        spec.behavior_on_mx_failure = behavior(self.reject);
-        self.cluster.create(OBJECT, spec);
-        self.cluster.changed.notify_one();
+        spec.behavior_on_mx_failure = behavior(setting.reject);
+        spec.rollout = if setting.immediate { Rollout::Immediate } else { Rollout::WhenVerified };
+        self.cluster(actor).create(actor.name, spec);
+        self.cluster(actor).changed.notify_one();
     }
 
-    /// What others do to the world.
-    fn others(&mut self, edit: impl FnOnce(&mut World)) {
-        let range = self.aws.with(|world| {
-            let from = world.events().len();
-            edit(world);
-            from..world.events().len()
-        });
-        self.theirs.push(range);
-    }
-
-    async fn happen(&mut self, event: &Event) {
+    async fn happen(&mut self, actor: Actor, event: &Event) {
+        let operator = &mut self.operators[actor.operator];
+        let cluster = operator.setup.cluster.clone();
         match event {
             Event::Nothing => {}
-            Event::Wake => self.process.wake(OBJECT),
+            Event::Wake => operator.process.wake(actor.name),
             Event::Kill => {
-                self.process.lifeline.kill();
+                operator.process.lifeline.kill();
                 tokio::time::sleep(DOWN).await;
-                self.restart().await;
+                operator.restart().await;
             }
-            Event::Cut(cut) => self.process.lifeline.cut(*cut),
+            Event::Cut(cut) => operator.process.lifeline.cut(*cut),
             Event::Edit(edit) => {
-                self.cluster.edit(OBJECT, |object| change(&mut object.spec, *edit));
+                cluster.edit(actor.name, |object| change(&mut object.spec, *edit));
             }
-            Event::Label => self.cluster.edit(OBJECT, |object| {
+            Event::Label => cluster.edit(actor.name, |object| {
                 let labels = object.metadata.labels.get_or_insert_default();
                 let number = labels.len();
                 labels.insert(format!("l{number}"), "x".into());
             }),
             Event::WipeStatus => {
-                self.marks.insert(Mark::Wiped);
-                self.cluster.edit(OBJECT, |object| object.status = None);
+                self.forgotten.wiped(actor);
+                cluster.edit(actor.name, |object| object.status = None);
             }
-            Event::Delete => self.cluster.delete(OBJECT),
-            Event::Create => {
-                if self.object().is_none() {
-                    self.marks.insert(Mark::Anew);
-                    self.create();
-                }
-            }
-            Event::Dns(name, edit) => self.edit_dns(*name, *edit),
-            Event::Ses(region, edit) => self.edit_ses(REGIONS[*region], *edit),
+            Event::Delete => cluster.delete(actor.name),
+            Event::Create => self.create(&actor),
+            Event::Dns(name, edit) => self.others.edit_dns(*name, *edit),
+            Event::Intrude(name, edit) => self.others.intrude(*name, *edit),
+            Event::Ses(region, edit) => self.others.edit_ses(REGIONS[*region], *edit),
+            Event::Delegated(delegated) => self.set_delegated(*delegated),
+            Event::Silent(silent) => self.set_silent(*silent),
             Event::Fault(action, trouble, times) => {
                 let fault = Fault::once(Matching::action(action), trouble.clone()).times(*times);
                 self.aws.add_fault(fault);
             }
-            Event::Mishap(mishap) => self.cluster.add_mishap(*mishap),
-            Event::Lag(lag) => self.cluster.set_lag(*lag),
+            Event::Mishap(mishap) => cluster.add_mishap(*mishap),
+            Event::Lag(lag) => cluster.set_lag(*lag),
         }
+        self.forgotten
+            .look(&self.aws, |actor| self.operators[actor.operator].setup.cluster.get(actor.name));
     }
 
-    fn edit_dns(&mut self, name: usize, edit: DnsEdit) {
-        let name = format!("{}.{DOMAIN}", SUBDOMAINS[name]);
-        let at = |kind| self.aws.with(|world| world.record_set(ZONE, &name, kind).cloned());
-        let (mx, txt) = (at(RecordType::MX), at(RecordType::TXT));
-        let set = |kind, values: &[&str]| RecordSet::new(&name, kind, 300, values).unwrap();
-        let mut put = None;
-        let mut remove = None;
-        let mut mark = None;
-        match edit {
-            DnsEdit::RemoveMx => remove = Some(RecordType::MX),
-            DnsEdit::RemoveTxt => {
-                (remove, mark) = (Some(RecordType::TXT), Some(Mark::Unmarked));
-            }
-            DnsEdit::ForeignMx => {
-                (put, mark) = (Some(set(RecordType::MX, &[FOREIGN_MX])), Some(Mark::Foreign));
-            }
-            DnsEdit::SecondMx => {
-                put = mx.map(|mut mx| {
-                    add(&mut mx, FOREIGN_MX);
-                    mx
-                });
-                mark = Some(Mark::Foreign);
-            }
-            DnsEdit::MxTtl => {
-                put = mx.map(|mut mx| {
-                    mx.ttl = Some(77);
-                    mx
-                });
-            }
-            DnsEdit::RemoveMarker => {
-                put = txt.map(|mut txt| {
-                    txt.values.retain(|value| !value.contains("ses-mailfrom-owner"));
-                    txt
-                });
-                mark = Some(Mark::Unmarked);
-                if put.as_ref().is_some_and(|txt| txt.values.is_empty()) {
-                    (put, remove) = (None, Some(RecordType::TXT));
-                }
-            }
-            DnsEdit::AddTxt | DnsEdit::AddSpf => {
-                let spf = matches!(edit, DnsEdit::AddSpf);
-                let value = if spf { FOREIGN_SPF } else { FOREIGN_TXT };
-                let mut txt = txt.unwrap_or_else(|| set(RecordType::TXT, &[]));
-                add(&mut txt, value);
-                put = Some(txt);
-                mark = spf.then_some(Mark::Foreign);
-            }
-            DnsEdit::ExtendSpf => {
-                put = txt.map(|mut txt| {
-                    for value in &mut txt.values {
-                        if value.contains("include:amazonses.com") && !value.contains(FOREIGN_TERM)
-                        {
-                            *value = value.replacen(" ~all", &format!(" {FOREIGN_TERM} ~all"), 1);
-                        }
-                    }
-                    txt
-                });
-            }
-        }
-        if put.is_some() || remove.is_some() {
-            self.marks.extend(mark);
-        }
-        self.others(|world| {
-            if let Some(set) = put {
-                world.put_record_set(ZONE, set).unwrap();
-            }
-            if let Some(kind) = remove {
-                world.delete_record_set(ZONE, &name, kind).unwrap();
-            }
+    /// Whether the world is sent to the zone's own servers.
+    fn set_delegated(&self, delegated: bool) {
+        self.others.edit(|world| {
+            let servers = world.zone(ZONE).unwrap().servers();
+            let servers: Vec<String> = servers.iter().map(|(name, _)| name.to_string()).collect();
+            let elsewhere = vec!["ns1.theirs.example.org".to_owned()];
+            world.delegate(DOMAIN, if delegated { &servers } else { &elsewhere }).unwrap();
         });
     }
 
-    fn edit_ses(&mut self, region: &str, edit: SesEdit) {
-        let held = self.aws.with(|world| world.mail_from(ACCOUNT, region, DOMAIN).cloned());
-        let Some(held) = held else {
-            if matches!(edit, SesEdit::Verify) {
-                self.others(|world| world.set_identity(ACCOUNT, region, DOMAIN, true));
-            }
-            return;
-        };
-        if matches!(edit, SesEdit::Foreign) {
-            self.marks.insert(Mark::Foreign);
-        }
-        let name = held.domain.as_ref().map(|(name, _)| name.clone());
-        self.others(|world| {
-            let put = |world: &mut World, name: &str, behavior| {
-                // SES refuses where the identity is not verified.
-                let _ = world.put_mail_from(ACCOUNT, region, DOMAIN, name, behavior);
-            };
-            match edit {
-                SesEdit::Clear => put(world, "", Behavior::UseDefaultValue),
-                SesEdit::Foreign => put(world, FOREIGN_NAME, Behavior::UseDefaultValue),
-                SesEdit::Raise => {
-                    if let Some(name) = &name {
-                        put(world, name, Behavior::RejectMessage);
-                    }
-                }
-                SesEdit::Force(status) => {
-                    if let Some(name) = &name {
-                        let _ = world.force_mail_from(
-                            ACCOUNT,
-                            region,
-                            DOMAIN,
-                            Some((name, status)),
-                            held.behavior,
-                        );
-                        if status == MailFromStatus::Success {
-                            world.check_mail_from(ACCOUNT, region, DOMAIN);
-                        }
-                    }
-                }
-                SesEdit::Unverify => world.set_identity(ACCOUNT, region, DOMAIN, false),
-                SesEdit::Verify => world.set_identity(ACCOUNT, region, DOMAIN, true),
-                SesEdit::LoseIdentity => world.delete_identity(ACCOUNT, region, DOMAIN),
+    /// Whether the zone's servers answer nobody.
+    fn set_silent(&self, silent: bool) {
+        self.others.edit(|world| {
+            let servers = world.zone(ZONE).unwrap().servers();
+            let addresses: Vec<_> = servers.iter().map(|(_, address)| *address).collect();
+            for address in addresses {
+                world.silence(address, silent);
             }
         });
     }
 }
 
-fn add(set: &mut RecordSet, value: &str) {
-    if !set.values.iter().any(|held| held == value) {
-        set.values.push(value.to_owned());
+impl Operator {
+    fn watch(&mut self) -> Option<Instant> {
+        self.process.watch(&self.setup.cluster)
+    }
+
+    async fn restart(&mut self) {
+        let anew = Process::start(&self.setup);
+        // One process at a time: the new one must do nothing before the old is dead.
+        let old = std::mem::replace(&mut self.process, anew);
+        old.kill().await;
     }
 }
 

@@ -222,6 +222,30 @@ fn deletion_right_after_the_first_put_does_not_believe_an_old_answer() {
     assert_eq!(world.records.len(), 1);
 }
 
+/// The marker lists a region before its first put; with status gone nobody knows
+/// when that put was, and SES may not show it yet.
+#[test]
+fn a_region_that_only_the_marker_knows_is_not_forgotten_for_an_old_answer() {
+    for deleted in [true, false] {
+        let spec = format!("{TWO_REGIONS}  deletionPolicy: Delete\n");
+        let mut world = SmallWorld::new(&spec);
+        world.stale_reads = Some(world.identities.clone());
+        world.settle();
+        world.object.status = None;
+        world.edit(|object| object.spec.regions.truncate(1));
+        if deleted {
+            world.delete();
+        }
+        world.live(std::time::Duration::from_secs(30));
+        world.stale_reads = None;
+        world.live(minutes(12));
+        assert_eq!(world.ses("eu-west-1").mail_from, None, "deleted: {deleted}");
+        let marker = world.texts(NAME).pop();
+        assert_eq!(marker.is_none(), deleted, "{marker:?}");
+        assert!(marker.is_none_or(|marker| marker.ends_with("regions=us-east-1")));
+    }
+}
+
 #[test]
 fn deletion_at_every_step_of_the_life_leaves_nothing() {
     for cut in 0..12 {

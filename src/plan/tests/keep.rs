@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::small_world::*;
 use crate::api::{AdoptionPolicy, RECONCILE_REQUESTED_AT, Reason, RecordState};
-use crate::mail::{MailFrom, MailFromStatus, RecordType};
+use crate::mail::{DomainName, HostedZoneId, MailFrom, MailFromStatus, RecordType};
 use crate::plan::{Facts, Fault, Question};
 
 #[test]
@@ -109,6 +109,51 @@ fn another_mail_from_in_place_of_ours_is_a_conflict() {
     world.live(minutes(30));
     assert_eq!(world.writes(), Vec::<&str>::new());
     assert_eq!(world.condition("Stalled"), "True MailFromConflict");
+}
+
+/// SES still holds the old name, where our marker stands; once it holds the new
+/// one, nothing else leads there.
+#[test]
+fn an_old_name_that_a_lost_status_knew_is_drained_all_the_same() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    world.object.status = None;
+    world.edit(|object| object.spec.subdomain = "mail".into());
+    world.live(minutes(12));
+    assert_eq!(world.mail_from("us-east-1").domain, "mail.example.com");
+    world.set_all(MailFromStatus::Success);
+    world.live(hours(119));
+    assert!(world.at(NAME, &RecordType::Mx).is_some(), "late bounces still come");
+    world.live(hours(2));
+    assert!(world.at(NAME, &RecordType::Mx).is_none(), "{:?}", world.done);
+    assert!(world.texts(NAME).is_empty());
+}
+
+/// Nothing of ours stands at that name, so nothing of ours grows old with it.
+#[test]
+fn a_conflict_stays_stalled_while_the_other_name_is_read_again() {
+    let mut world = SmallWorld::ready(TWO_REGIONS);
+    world.mail_from("us-east-1").domain = "theirs.example.com".into();
+    world.live(hours(3));
+    assert_eq!(world.condition("Stalled"), "True MailFromConflict");
+    let theirs = DomainName::parse("theirs.example.com").unwrap();
+    world.silent.insert(Question::Name(HostedZoneId::parse(ZONE).unwrap(), theirs));
+    let before = world.status().clone();
+    world.live(minutes(30));
+    assert_eq!(*world.status(), before);
+}
+
+/// The region says why nothing is published; the name has nothing to add.
+#[test]
+fn an_idle_name_that_is_read_again_does_not_grow_old() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.ses("us-east-1").verified = false;
+    world.live(hours(3));
+    assert_eq!(world.condition("Ready"), "False IdentityNotVerified");
+    let name = DomainName::parse(NAME).unwrap();
+    world.silent.insert(Question::Name(HostedZoneId::parse(ZONE).unwrap(), name));
+    let before = world.status().clone();
+    world.live(minutes(30));
+    assert_eq!(*world.status(), before);
 }
 
 #[test]
