@@ -2,6 +2,9 @@
 //! the fields are what `kubectl explain` prints, so each says its default and an
 //! example.
 
+// The columns of `kubectl get` share types, which are not attributes of their own.
+#![allow(clippy::duplicated_attributes)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

@@ -165,8 +165,8 @@ impl Standing {
         if by_marker_of == Some(&self.me.owner) {
             return Ok(self.grant(place));
         }
-        let marked = |contender: &&Contender| Some(&contender.rival.owner) == by_marker_of;
-        let by_marker = contenders.iter().find(marked);
+        let stands = |contender: &&Contender| Some(&contender.rival.owner) == by_marker_of;
+        let by_marker = contenders.iter().find(stands);
         let by_age = || {
             let mut before = contenders.iter().filter(|contender| contender.before_us);
             before.clone().find(|contender| contender.same == Same::Yes).or_else(|| before.next())

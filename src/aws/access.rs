@@ -123,7 +123,9 @@ impl Access {
                 Err(error) if error.kind() == ErrorKind::Revoked => memo.dropped(&asked),
                 result => memo.landed(&asked, result, access.clock.now()),
             };
-            woken.iter().for_each(|object| (access.wake)(object));
+            for object in woken {
+                (access.wake)(&object);
+            }
         });
     }
 
@@ -248,11 +250,15 @@ impl Reader {
     {
         let (mut tries, mut renewed) = (1, false);
         loop {
-            self.must_stand(target)?;
+            if !self.sight.stands() {
+                return Err(Error::revoked(target));
+            }
             let clients = self.caller.clients(&self.access).await?;
             let key = lane(self.caller.payer());
             self.access.turn(&key, &self.sight.object().namespace).await;
-            self.must_stand(target)?;
+            if !self.sight.stands() {
+                return Err(Error::revoked(target));
+            }
             if !self.begun.load(Ordering::Relaxed) {
                 (self.stamp)();
             }
@@ -268,9 +274,5 @@ impl Reader {
             renewed |= ended;
             tries += 1;
         }
-    }
-
-    fn must_stand(&self, target: &Target) -> Result<(), Error> {
-        if self.sight.stands() { Ok(()) } else { Err(Error::revoked(target)) }
     }
 }

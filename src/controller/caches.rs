@@ -30,7 +30,9 @@ impl<A: Audience> Cache<Watched> for Objects<A> {
 
     fn saw(&self, object: Watched) {
         let Change { wake, unreadable } = self.store.saw(object);
-        wake.into_iter().for_each(|key| self.audience.wake(key));
+        for key in wake {
+            self.audience.wake(key);
+        }
         if let Some(unreadable) = unreadable {
             self.audience.unreadable(unreadable);
         }
@@ -38,7 +40,9 @@ impl<A: Audience> Cache<Watched> for Objects<A> {
 
     /// The object itself is woken too, so that what is remembered of it goes.
     fn forget(&self, key: &ObjectKey) {
-        self.store.forget(key).into_iter().for_each(|rival| self.audience.wake(rival));
+        for rival in self.store.forget(key) {
+            self.audience.wake(rival);
+        }
         self.audience.wake(key.clone());
     }
 
@@ -68,7 +72,9 @@ impl<A: Audience> Cache<WatchedPolicy> for Policies<A> {
     fn saw(&self, policy: WatchedPolicy) {
         let (name, version) = (policy.name_any(), policy.resource_version());
         let (wake, error) = self.store.saw_policy(policy);
-        wake.into_iter().for_each(|key| self.audience.wake(key));
+        for key in wake {
+            self.audience.wake(key);
+        }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         match error {
             Some(error) => {
@@ -82,7 +88,9 @@ impl<A: Audience> Cache<WatchedPolicy> for Policies<A> {
 
     fn forget(&self, name: &String) {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-        self.store.forget_policy(name).into_iter().for_each(|key| self.audience.wake(key));
+        for key in self.store.forget_policy(name) {
+            self.audience.wake(key);
+        }
     }
 
     fn keys(&self) -> Vec<String> {
@@ -107,11 +115,15 @@ impl<A: Audience> Cache<PartialObjectMeta<Namespace>> for Namespaces<A> {
         let labels = namespace.metadata.labels.unwrap_or_default();
         let name = namespace.metadata.name.unwrap_or_default();
         let wake = self.store.saw_namespace(&name, labels);
-        wake.into_iter().for_each(|key| self.audience.wake(key));
+        for key in wake {
+            self.audience.wake(key);
+        }
     }
 
     fn forget(&self, name: &String) {
-        self.store.forget_namespace(name).into_iter().for_each(|key| self.audience.wake(key));
+        for key in self.store.forget_namespace(name) {
+            self.audience.wake(key);
+        }
     }
 
     fn keys(&self) -> Vec<String> {

@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(watch.missing(), None);
     }
 
-    fn policy(name: &str, spec: serde_json::Value) -> WatchedPolicy {
+    fn policy(name: &str, spec: &serde_json::Value) -> WatchedPolicy {
         serde_json::from_value(serde_json::json!({
             "metadata": {"name": name, "resourceVersion": "1"}, "spec": spec,
         }))
@@ -327,11 +327,11 @@ mod tests {
             let events = [Ok(Event::Init)].into_iter().chain(policies);
             stream::iter(events.chain([Ok(Event::InitDone)]).collect::<Vec<_>>())
         };
-        let bad = policy("bad", bad);
+        let bad = policy("bad", &bad);
         watch().follow(list(vec![bad.clone(), bad.clone()]), &cache).await;
         assert!(!allowed());
         assert_eq!(*audience.unreadable.lock().unwrap(), ["bad"], "once a version");
-        watch().follow(list(vec![bad, policy("good", all)]), &cache).await;
+        watch().follow(list(vec![bad, policy("good", &all)]), &cache).await;
         assert!(allowed());
         assert_eq!(store.policies(), ["bad", "good"]);
         watch().follow(list(vec![]), &cache).await;

@@ -120,20 +120,17 @@ impl Realm {
 /// What the zones hold, and SES in every region that a test has.
 pub(crate) fn truth(stage: &Stage, identities: &[&str]) -> String {
     stage.aws.with(|world| {
-        let mut said = String::new();
-        for zone in [ZONE, "Z0VICTIM"].into_iter().filter_map(|id| world.zone(id)) {
-            zone.records().for_each(|set| said.push_str(&format!("{set:?}\n")));
-        }
-        for region in [REGIONS[0], REGIONS[1], "us-west-2"] {
-            for identity in identities {
+        let world = &*world;
+        let zones = [ZONE, "Z0VICTIM"].into_iter().filter_map(|id| world.zone(id));
+        let records = zones.flat_map(aws_simulator::Zone::records).map(|set| format!("{set:?}"));
+        let regions = [REGIONS[0], REGIONS[1], "us-west-2"].into_iter();
+        let settings = regions.flat_map(|region| {
+            identities.iter().map(move |identity| {
                 let view = world.mail_from(ACCOUNT, region, identity);
-                said.push_str(&format!(
-                    "{region} {identity} {:?}\n",
-                    view.map(|view| &view.domain)
-                ));
-            }
-        }
-        said
+                format!("{region} {identity} {:?}", view.map(|view| &view.domain))
+            })
+        });
+        records.chain(settings).collect::<Vec<_>>().join("\n")
     })
 }
 

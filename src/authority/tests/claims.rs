@@ -8,6 +8,8 @@ use crate::mail::{Marker, Origin, Owner, SpfOrigin};
 
 const MORE: &str = "eu-west-1";
 
+type Change = fn(&mut Claims);
+
 fn key(namespace: &str, object: &str) -> ObjectKey {
     ObjectKey { namespace: namespace.into(), name: object.into() }
 }
@@ -153,7 +155,6 @@ fn proofs_end_with_the_policies_and_labels_that_they_rest_on() {
         let grant = standing.claim(&region("us-east-1"), None).unwrap();
         (standing.sight(Look::Account(Service::Ses)).unwrap(), grant)
     };
-    type Change = fn(&mut Claims);
     let same: [Change; 4] = [
         |claims| drop(claims.put_policy("default", policy(&json!({"roleARNs": [ROLE]})))),
         |claims| drop(claims.put_namespace("mail", labels("mail"))),

@@ -87,7 +87,7 @@ fn each_field_denies_what_it_does_not_name() {
         ),
         (
             Box::new(|wish| {
-                wish.credentials.route53 = role("arn:aws:iam::111111111111:role/x", "mail")
+                wish.credentials.route53 = role("arn:aws:iam::111111111111:role/x", "mail");
             }),
             "the role arn:aws:iam::111111111111:role/x (spec.dns.roleARN)",
         ),
