@@ -1,5 +1,6 @@
 //! People who change objects while the operator brings thousands to Ready.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::Failure;
@@ -65,7 +66,7 @@ async fn change_all(stage: &Stage, running: &Running) -> Result<Vec<Change>, Fai
     let puts = scenario.n * scenario.puts_per_domain();
     let whole = quota::converge_floor(puts, scenario.ses_allowance(), 0.0).max(SPREAD);
     let pause = whole / number(CHANGES);
-    let mut changes = Vec::new();
+    let (mut changes, mut flipped) = (Vec::new(), BTreeSet::new());
     for turn in 0..CHANGES {
         let due = running.from + number(turn) * pause;
         let what = format!("{turn} of {CHANGES} changes");
@@ -76,7 +77,11 @@ async fn change_all(stage: &Stage, running: &Running) -> Result<Vec<Change>, Fai
         let sent = stage.now();
         match turn % 3 {
             0 => stage.objects.request(number, &format!("change-{turn}")).await?,
-            1 => stage.objects.change(number).await?,
+            1 => {
+                // What is changed once more is changed back.
+                let other = flipped.insert(number) || !flipped.remove(&number);
+                stage.objects.change(number, other).await?;
+            }
             _ => stage.objects.create_one(number).await?,
         }
         let identity = domain(scenario.zones, number);

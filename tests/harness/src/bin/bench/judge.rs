@@ -84,7 +84,10 @@ pub(crate) fn life(scenario: &Scenario, seen: &Life) -> Vec<Figure> {
     sheet.add("dns_queries_dmarc_per_object", "queries", dmarc, (None, None));
     let throttled = quota::throttled_share(&seen.logs);
     sheet.add("throttled_share", "share", throttled, (Some(0.0), Some(0.0)));
-    let sts = number(quota::sts_calls_per_hour(&converging));
+    // Of one process: another one has to ask anew.
+    let end = seen.steady.as_ref().map_or(seen.converging.span, |steady| steady.measured.span).to;
+    let process = seen.logs.within(Span { to: end, ..seen.converging.span });
+    let sts = number(quota::sts_calls_per_hour(&process));
     sheet.add("sts_calls", "calls per credential and hour", sts, (None, Some(2.0)));
     let peak = sheet.one_region(rss_bound(scenario.n) + RSS_PEAK);
     sheet.add("rss_peak_bytes", "bytes", seen.rss_peak, (None, peak));

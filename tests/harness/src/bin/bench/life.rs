@@ -5,13 +5,14 @@ use std::time::Duration;
 use crate::Failure;
 use crate::figures::{Logs, Span, number, quota, seconds};
 use crate::machine::rss_peak;
+use crate::scenario::Course;
 use crate::stage::{Measured, Phase, Running, Stage};
 use crate::world;
 
 /// For what follows the last object's Ready, such as its Event.
 const AFTERWARDS: Duration = Duration::from_secs(5);
 /// For what a restarted operator might still write when it has seen all.
-const AFTER_RESTART: Duration = Duration::from_secs(10);
+const AFTER_RESTART: Duration = Duration::from_secs(8);
 /// How long a single object may take to be Ready.
 const ALONE: f64 = 180.0;
 
@@ -49,18 +50,19 @@ pub(crate) struct Restart {
 }
 
 impl Life {
-    /// The busiest of the parts that are measured.
+    /// The busier of the two parts that wait for quota or for time. A restart does
+    /// what it can as fast as it can, for seconds.
     pub(crate) fn busy(&self) -> f64 {
-        let steady = self.steady.as_ref().map(|steady| steady.measured.busy);
-        let restart = self.restart.as_ref().map(|restart| restart.measured.busy);
-        [steady, restart].into_iter().flatten().fold(self.converging.busy, f64::max)
+        let steady = self.steady.as_ref().map_or(0.0, |steady| steady.measured.busy);
+        self.converging.busy.max(steady)
     }
 }
 
-/// Runs the operator through it.
-pub(crate) async fn run(stage: &Stage, with_alone: bool) -> Result<Life, Failure> {
+/// Runs the operator through it; beside another client only until all are Ready.
+pub(crate) async fn run(stage: &Stage) -> Result<Life, Failure> {
     let n = stage.scenario.n;
-    let alone = if with_alone { alone(stage).await? } else { None };
+    let whole_life = stage.scenario.course == Course::Life;
+    let alone = if whole_life { alone(stage).await? } else { None };
     stage.create(0..n).await?;
     let running = stage.start().await?;
     // The operator's own CPU-seconds count from its start, not from here.
@@ -77,7 +79,7 @@ pub(crate) async fn run(stage: &Stage, with_alone: bool) -> Result<Life, Failure
     let steady = if at_rest { Some(steady(stage, &running).await?) } else { None };
     let exit = stage.stop(&running).await?;
     drop(running);
-    let restart = if all && with_alone { Some(restart(stage).await?) } else { None };
+    let restart = if all && whole_life { Some(restart(stage).await?) } else { None };
     let logs = stage.logs()?;
     Ok(Life { logs, alone, converge, converging, rss_peak, steady, restart, exit })
 }

@@ -59,6 +59,9 @@ struct Args {
     /// Only scenarios of this name; may be given several times.
     #[arg(long)]
     only: Vec<String>,
+    /// Do not repeat a run in which the machine was too busy.
+    #[arg(long)]
+    once: bool,
     /// With so many objects, whatever the scenario says.
     #[arg(long)]
     objects: Option<usize>,
@@ -141,7 +144,7 @@ async fn measure(
     flags: &[(String, String)],
 ) -> Result<Result<Vec<Figure>, Void>, Failure> {
     let (mut figures, mut busy) = once(args, scenario, flags).await?;
-    if busy > BUSIEST {
+    if busy > BUSIEST && !args.once {
         println!("{}: void, the CPUs were {:.0} % busy: again", scenario.name, busy * 100.0);
         (figures, busy) = once(args, scenario, flags).await?;
     }
@@ -168,12 +171,12 @@ async fn once(
     let stage = Stage::build(scenario, &args.operator, flags, count).await?;
     Ok(match scenario.course {
         Course::Life => {
-            let seen = life::run(&stage, true).await?;
+            let seen = life::run(&stage).await?;
             (judge::life(scenario, &seen), seen.busy())
         }
         Course::Shared => {
             let other = OtherClient::start(stage.simulator.clone(), scenario);
-            let seen = life::run(&stage, false).await?;
+            let seen = life::run(&stage).await?;
             drop(other);
             (judge::shared(scenario, &seen), seen.busy())
         }

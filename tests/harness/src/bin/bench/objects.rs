@@ -90,10 +90,10 @@ impl Objects {
         self.merge(number, &json!({"metadata": {"annotations": annotations}})).await
     }
 
-    /// Wants the other behaviour.
-    pub(crate) async fn change(&self, number: usize) -> Result<(), Failure> {
-        let other = behavior(!self.scenario.reject);
-        self.merge(number, &json!({"spec": {"behaviorOnMxFailure": other}})).await
+    /// Wants the other behaviour, or the scenario's again.
+    pub(crate) async fn change(&self, number: usize, other: bool) -> Result<(), Failure> {
+        let wanted = behavior(self.scenario.reject != other);
+        self.merge(number, &json!({"spec": {"behaviorOnMxFailure": wanted}})).await
     }
 
     /// Removes an object that no operator looks after.

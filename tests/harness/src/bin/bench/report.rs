@@ -62,6 +62,8 @@ fn parameters(scenario: &Scenario) -> Value {
         "route53QuotaPerSecond": scenario.route53_quota(),
         "route53AllowancePerSecond": scenario.route53_allowance(),
         "inSyncAfterSeconds": seconds(scenario.in_sync_after),
+        "sesFirstLookSeconds": seconds(scenario.first_look),
+        "pollMinSeconds": scenario.poll_min.map(seconds),
         "resyncSeconds": seconds(scenario.resync()),
         "steadySeconds": seconds(scenario.steady),
         "domainsPerZone": if scenario.zones == Zones::One { scenario.n } else { 10 },

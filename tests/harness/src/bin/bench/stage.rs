@@ -95,8 +95,17 @@ impl Stage {
         objects.namespaces().await?;
         let population = Population::watch(plane.client().await?, simulator.clock().clone());
         let scenario = scenario.clone();
-        let _serving = serving;
-        Ok(Self { population, objects, simulator, _serving, plane, launch, user, epoch, scenario })
+        Ok(Self {
+            population,
+            objects,
+            simulator,
+            _serving: serving,
+            plane,
+            launch,
+            user,
+            epoch,
+            scenario,
+        })
     }
 
     /// Seconds on the simulator's clock, which goes with the wall's.
@@ -224,8 +233,9 @@ fn own_flags(scenario: &Scenario) -> Vec<(String, String)> {
         ("--ses-rate".to_owned(), scenario.ses_allowance().to_string()),
         ("--route53-rate".to_owned(), scenario.route53_allowance().to_string()),
     ];
-    let resync =
-        scenario.resync.map(|resync| ("--resync".to_owned(), format!("{}s", resync.as_secs())));
-    flags.extend(resync);
+    let durations = [("--resync", scenario.resync), ("--poll-min", scenario.poll_min)];
+    for (name, duration) in durations {
+        flags.extend(duration.map(|value| (name.to_owned(), format!("{}s", value.as_secs()))));
+    }
     flags
 }

@@ -1,7 +1,5 @@
 //! The simulated AWS of a scenario, and how its domains are called.
 
-use std::time::Duration;
-
 use aws_simulator::{
     ACCOUNT, CheckSchedule, Config, Quotas, RecordType, Route53Config, SesConfig, SimClock,
     Simulator, ZoneSpec,
@@ -10,8 +8,6 @@ use aws_simulator::{
 use crate::Failure;
 use crate::scenario::{Scenario, Zones};
 
-/// From a put to SES's first look for the MX: long enough for Pending to be seen.
-const FIRST_LOOK: Duration = Duration::from_secs(5);
 /// The zone of [`Zones::One`].
 const ONE: &str = "bench.example";
 /// The subdomain of every object.
@@ -73,7 +69,7 @@ fn config(scenario: &Scenario, count: usize) -> Config {
     let quotas = Quotas::default();
     Config {
         ses: SesConfig {
-            checks: CheckSchedule { first: FIRST_LOOK, ..CheckSchedule::default() },
+            checks: CheckSchedule { first: scenario.first_look, ..CheckSchedule::default() },
             ..SesConfig::default()
         },
         route53: Route53Config {
