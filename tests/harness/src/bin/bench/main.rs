@@ -21,12 +21,13 @@ mod world;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 
 use crate::figures::Figure;
 use crate::figures::growth::growth;
-use crate::report::Void;
+use crate::report::{Broken, Results, Void};
 use crate::scenario::{Course, Scenario};
 use crate::shared::OtherClient;
 use crate::stage::Stage;
@@ -82,34 +83,47 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: &Args) -> Result<(), Failure> {
-    let scenarios = scenarios(args);
-    let flags = flags(args)?;
-    let (mut figures, mut voids) = (Vec::new(), Vec::new());
-    for scenario in &scenarios {
-        match measure(args, scenario, &flags).await? {
-            Ok(measured) => figures.extend(measured),
-            Err(void) => voids.push(void),
-        }
-    }
-    figures.extend(judge::beside_another(&figures));
-    figures.extend(growth(&figures, 1_000, 10_000));
+    let begin = Instant::now();
     let profile = args.profile.to_possible_value().map(|value| value.get_name().to_owned());
-    let profile = profile.unwrap_or_default();
-    let path = report::write(&report::report(&profile, &flags, &scenarios, &figures, &voids))?;
-    println!("\n{}", report::table(&figures));
-    for void in &voids {
-        println!(
-            "VOID, the CPUs were {:.0} % busy:\n{}",
-            void.busy * 100.0,
-            report::table(&void.figures)
-        );
+    let mut results = Results {
+        profile: profile.unwrap_or_default(),
+        flags: flags(args)?,
+        scenarios: scenarios(args),
+        ..Results::default()
+    };
+    for scenario in results.scenarios.clone() {
+        match measure(args, &scenario, &results.flags).await {
+            Ok(Ok(measured)) => results.figures.extend(measured),
+            Ok(Err(void)) => results.voids.push(void),
+            Err(failure) => {
+                let why = failure.to_string();
+                println!("{} n={} broke off: {why}", scenario.name, scenario.n);
+                results.broken.push(Broken { scenario, why });
+            }
+        }
+        // What is known by now outlives an interrupt.
+        report::write(&report::report(&results))?;
     }
-    println!("written to {}", path.display());
-    let over = figures.iter().filter(|figure| !figure.is_good()).count();
-    if over == 0 && voids.is_empty() {
+    results.figures.extend(judge::beside_another(&results.figures));
+    results.figures.extend(growth(&results.figures, 1_000, 10_000));
+    let path = report::write(&report::report(&results))?;
+    println!("\n{}", report::table(&results.figures));
+    for void in &results.voids {
+        let (busy, table) = (void.busy * 100.0, report::table(&void.figures));
+        println!("VOID, the CPUs were {busy:.0} % busy:\n{table}");
+    }
+    println!("written to {}, {:.0} s", path.display(), begin.elapsed().as_secs_f64());
+    verdict(&results)
+}
+
+/// Good only where every run counts and every figure keeps its bound.
+fn verdict(results: &Results) -> Result<(), Failure> {
+    let over = results.figures.iter().filter(|figure| !figure.is_good()).count();
+    let (void, broken) = (results.voids.len(), results.broken.len());
+    if over + void + broken == 0 {
         return Ok(());
     }
-    Err(format!("{over} figures over their bounds, {} runs void", voids.len()).into())
+    Err(format!("{over} figures over their bounds, {void} runs void, {broken} broken off").into())
 }
 
 fn scenarios(args: &Args) -> Vec<Scenario> {

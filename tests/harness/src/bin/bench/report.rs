@@ -9,6 +9,7 @@ use crate::figures::{Figure, seconds};
 use crate::judge::FLOORS;
 use crate::machine;
 use crate::scenario::{Scenario, Zones};
+use crate::stage::SCRAPE;
 use crate::world::raises_record_quota;
 
 /// A run in which the machine was too busy.
@@ -20,20 +21,35 @@ pub(crate) struct Void {
     pub(crate) figures: Vec<Figure>,
 }
 
+/// A run that broke off.
+pub(crate) struct Broken {
+    pub(crate) scenario: Scenario,
+    pub(crate) why: String,
+}
+
+/// What a benchmark has come to so far.
+#[derive(Default)]
+pub(crate) struct Results {
+    /// `--profile`.
+    pub(crate) profile: String,
+    /// Flags that the operator was given besides.
+    pub(crate) flags: Vec<(String, String)>,
+    pub(crate) scenarios: Vec<Scenario>,
+    pub(crate) figures: Vec<Figure>,
+    pub(crate) voids: Vec<Void>,
+    pub(crate) broken: Vec<Broken>,
+}
+
 /// The report as it is written.
-pub(crate) fn report(
-    profile: &str,
-    flags: &[(String, String)],
-    scenarios: &[Scenario],
-    figures: &[Figure],
-    voids: &[Void],
-) -> Value {
+pub(crate) fn report(results: &Results) -> Value {
+    let Results { profile, flags, scenarios, figures, voids, broken } = results;
     let floors: Map<String, Value> =
         FLOORS.iter().map(|(name, how)| ((*name).to_owned(), json!(how))).collect();
     let void = |void: &Void| {
         let Void { scenario, busy, figures } = void;
         json!({"scenario": scenario.label(), "n": scenario.n, "busy": busy, "figures": figures})
     };
+    let stopped = |Broken { scenario, why }: &Broken| json!({"scenario": scenario.label(), "n": scenario.n, "why": why});
     json!({
         "machine": machine::describe(),
         "parameters": {
@@ -42,6 +58,8 @@ pub(crate) fn report(
             "scenarios": scenarios.iter().map(parameters).collect::<Vec<_>>(),
             "floors": floors,
             "busiestAllowed": crate::BUSIEST,
+            "metricsReadEverySeconds": seconds(SCRAPE),
+            "broken": broken.iter().map(stopped).collect::<Vec<_>>(),
             "void": voids.iter().map(void).collect::<Vec<_>>(),
         },
         "figures": figures,
@@ -138,7 +156,12 @@ mod tests {
 
     #[test]
     fn the_report_has_the_shape_that_readers_expect() {
-        let report = report("quick", &[], &quick(), &[figure(Some(1.5))], &[]);
+        let mut results = Results { scenarios: quick(), ..Results::default() };
+        results.figures.push(figure(Some(1.5)));
+        let (scenario, why) = (quick().remove(0), "it died".to_owned());
+        results.broken.push(Broken { scenario, why });
+        let report = report(&results);
+        assert_eq!(report["parameters"]["broken"][0]["why"], "it died");
         assert_eq!(
             report["figures"][0],
             json!({

@@ -22,6 +22,9 @@ use crate::world;
 pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 /// Between two looks at what is waited for.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Between two readings of the operator's metrics, as Prometheus would: they are
+/// of what it costs.
+pub(crate) const SCRAPE: Duration = Duration::from_secs(30);
 /// Between two lines of progress.
 const PROGRESS: Duration = Duration::from_secs(10);
 
@@ -144,7 +147,15 @@ impl Stage {
     /// where it did not end with exit code 0.
     pub(crate) async fn stop(&self, running: &Running) -> Result<Option<f64>, Failure> {
         let begin = Instant::now();
-        let code = running.operator.stop(LIMIT).await?;
+        let code = match running.operator.stop(LIMIT).await {
+            Ok(code) => code,
+            Err(harness::Error::TimedOut(late)) => {
+                self.tell(&late.to_string());
+                running.operator.kill();
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
         let took = begin.elapsed().as_secs_f64();
         self.tell(&format!("SIGTERM: exit code {code} after {took:.2} s"));
         Ok((code == 0).then_some(took))
@@ -160,7 +171,7 @@ impl Stage {
         mut done: impl FnMut() -> bool,
     ) -> Result<bool, Failure> {
         let end = self.now() + limit;
-        let mut told = Instant::now();
+        let (mut told, mut scraped) = (Instant::now(), Instant::now());
         loop {
             if done() {
                 return Ok(true);
@@ -173,6 +184,10 @@ impl Stage {
                 return Ok(false);
             }
             running.operator.process().check_running()?;
+            if scraped.elapsed() >= SCRAPE {
+                scraped = Instant::now();
+                running.operator.metrics().await?;
+            }
             if told.elapsed() >= PROGRESS {
                 told = Instant::now();
                 let mib = number(usize::try_from(running.operator.process().rss_bytes()?)?);
