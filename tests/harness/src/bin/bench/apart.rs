@@ -44,6 +44,8 @@ pub(crate) async fn dns_path(stage: &Stage) -> Result<DnsPath, Failure> {
 /// What was seen of a refused change.
 pub(crate) struct Culprit {
     pub(crate) logs: Logs,
+    /// The MAIL FROM domain whose records are refused.
+    pub(crate) victim: String,
     /// From the start until all others were Ready; none where they were not.
     pub(crate) others: Option<f64>,
     pub(crate) converging: Measured,
@@ -57,8 +59,8 @@ pub(crate) async fn culprit(stage: &Stage, named: bool) -> Result<Culprit, Failu
     let n = stage.scenario.n;
     stage.create(0..n).await?;
     let gate = named.then(|| stage.simulator.gate(Matching::action(CHANGE), GatePoint::Before, 0));
+    let mut victim = format!("{SUBDOMAIN}.{}", domain(stage.scenario.zones, n / 2));
     if !named {
-        let victim = format!("{SUBDOMAIN}.{}", domain(stage.scenario.zones, n / 2));
         let denied = Matching::action(CHANGE).target(&victim);
         stage.simulator.add_fault(Fault::always(denied, Trouble::AccessDenied));
     }
@@ -66,7 +68,7 @@ pub(crate) async fn culprit(stage: &Stage, named: bool) -> Result<Culprit, Failu
     let phase = Phase::begin(stage, &running)?;
     if let Some(gate) = gate {
         stage.wait(&running, BUT_ONE, "until a batch is sent", || gate.is_reached()).await?;
-        occupy(stage)?;
+        victim = occupy(stage)?;
         gate.release();
     }
     let others = but_one(stage, &running).await?;
@@ -76,7 +78,7 @@ pub(crate) async fn culprit(stage: &Stage, named: bool) -> Result<Culprit, Failu
     stage.rest(&running, stage.scenario.steady, "at rest").await?;
     let at_rest = phase.end(stage, &running)?;
     stage.stop(&running).await?;
-    Ok(Culprit { logs: stage.logs()?, others, converging, at_rest })
+    Ok(Culprit { logs: stage.logs()?, victim, others, converging, at_rest })
 }
 
 async fn but_one(stage: &Stage, running: &Running) -> Result<Option<f64>, Failure> {
@@ -86,8 +88,9 @@ async fn but_one(stage: &Stage, running: &Running) -> Result<Option<f64>, Failur
     Ok(all.then(|| stage.population.latest() - running.from))
 }
 
-/// Puts an MX at a name in the middle of the batch that stands at the gate.
-fn occupy(stage: &Stage) -> Result<(), Failure> {
+/// Puts an MX at a name in the middle of the batch that stands at the gate, and
+/// yields the name.
+fn occupy(stage: &Stage) -> Result<String, Failure> {
     stage.simulator.with(|world| {
         let batch = world.calls_of(CHANGE).last().map(|call| call.targets.clone());
         let batch = batch.ok_or("no batch has been sent")?;
@@ -96,7 +99,7 @@ fn occupy(stage: &Stage) -> Result<(), Failure> {
         let victim = victim.ok_or("the batch changes nothing")?;
         let set = RecordSet::new(victim, RecordType::MX, 300, &["10 mail.other.example"])?;
         world.put_record_set(&zone_id(stage.scenario.zones, 0), set)?;
-        Ok::<_, Failure>(())
+        Ok::<_, Failure>(victim.to_owned())
     })
 }
 

@@ -271,7 +271,7 @@ pub(crate) fn dns_path(scenario: &Scenario, seen: &DnsPath) -> Vec<Figure> {
 /// Of a refused change.
 pub(crate) fn refused(scenario: &Scenario, seen: &Culprit, named: bool) -> Vec<Figure> {
     let mut sheet = Sheet::of(scenario);
-    let cost = culprit::cost(&seen.logs.within(seen.converging.span));
+    let cost = culprit::cost(&seen.logs.within(seen.converging.span), &seen.victim);
     let batch = cost.map(|cost| number(cost.batch));
     sheet.add("culprit_batch", "objects", batch, (None, None));
     let bound = culprit::bound(named, cost.map_or(1, |cost| cost.batch));
@@ -280,7 +280,7 @@ pub(crate) fn refused(scenario: &Scenario, seen: &Culprit, named: bool) -> Vec<F
     sheet.add("culprit_others_ready_seconds", "s", seen.others, (None, None));
     let at_rest = seen.logs.within(seen.at_rest.span);
     let sweeps = sweeps_at_rest(scenario, seen.at_rest);
-    let later = culprit::changes_at_rest(&at_rest, sweeps);
+    let later = culprit::extra_at_rest(&at_rest, &seen.victim, sweeps);
     let limits = (Some(0.0), Some(0.0));
     sheet.add("route53_extra_calls_per_culprit_and_sweep", "calls", later, limits);
     sheet.figures

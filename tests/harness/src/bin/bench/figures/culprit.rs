@@ -15,21 +15,30 @@ pub(crate) struct Cost {
     pub(crate) extra: usize,
 }
 
-/// The cost of the first refused batch. Without the culprit one call would have
-/// done; so extra is every change with a name of that batch, from the refused one
-/// on, but one, and every read of Route 53 after it that was made before as well:
-/// the same page again, or the same name. None where nothing was refused.
-pub(crate) fn cost(logs: &Logs) -> Option<Cost> {
+/// The cost of the first refused batch, in which `victim` is the name that cannot
+/// be changed. Without it one call would have done; so extra is every change with
+/// a name of that batch, from the refused one on, but one. Reads are extra where
+/// they ask for the victim by name, and where they ask once more for what was
+/// asked before, until the last of those changes: later ones are the sweeps'. None
+/// where nothing was refused.
+pub(crate) fn cost(logs: &Logs, victim: &str) -> Option<Cost> {
     let refused = logs.of(CHANGE).find(|call| matches!(call.outcome, Outcome::Error { .. }))?;
     let names = names(refused);
     let shares = |call: &&Call| names_of(call).any(|name| names.contains(name));
-    let again = logs.of(CHANGE).filter(|call| call.order > refused.order).filter(shares).count();
-    let reads = route53::reads_of(logs);
+    let again: Vec<&Call> =
+        logs.of(CHANGE).filter(|call| call.order > refused.order).filter(shares).collect();
+    let last = again.last().map_or(refused.order, |call| call.order);
     let (before, after): (Vec<&Call>, Vec<&Call>) =
-        reads.partition(|call| call.order < refused.order);
+        route53::reads_of(logs).partition(|call| call.order < refused.order);
     let known: BTreeSet<(&str, &[String])> = before.iter().map(|call| key(call)).collect();
-    let reread = after.iter().filter(|call| known.contains(&key(call))).count();
-    Some(Cost { batch: names.len(), extra: again + reread })
+    let repeats = |call: &&&Call| call.order < last && known.contains(&key(call));
+    let reread = after.iter().filter(|call| names_victim(call, victim) || repeats(call)).count();
+    Some(Cost { batch: names.len(), extra: again.len() + reread })
+}
+
+/// Whether a call is about that very name.
+fn names_victim(call: &Call, victim: &str) -> bool {
+    names_of(call).any(|name| name == victim)
 }
 
 fn key(call: &Call) -> (&str, &[String]) {
@@ -51,9 +60,11 @@ pub(crate) fn bound(named: bool, batch: usize) -> f64 {
     if named { 2.0 } else { 2.0 * number(batch.max(1)).log2().ceil() }
 }
 
-/// Changes that are sent at rest: a refused one must not come back.
-pub(crate) fn changes_at_rest(logs: &Logs, sweeps: f64) -> Option<f64> {
-    (sweeps > 0.0).then(|| number(logs.of(CHANGE).count()) / sweeps)
+/// Changes, and reads of the victim by name, for each sweep at rest: a refused
+/// change must not come back. None without sweeps.
+pub(crate) fn extra_at_rest(logs: &Logs, victim: &str, sweeps: f64) -> Option<f64> {
+    let reads = route53::reads_of(logs).filter(|call| names_victim(call, victim)).count();
+    (sweeps > 0.0).then(|| number(logs.of(CHANGE).count() + reads) / sweeps)
 }
 
 #[cfg(test)]
@@ -76,13 +87,28 @@ mod tests {
     fn the_rest_again_and_one_look_at_the_culprit_are_two() {
         let logs = in_order(vec![
             call(0.0, LIST, &["Z", "a."]),
+            call(0.0, LIST, &["Z", "page."]),
             refused(1.0, CHANGE, &ALL, "InvalidChangeBatch"),
             call(2.0, LIST, &["Z", "a."]),
             call(2.0, CHANGE, &["Z", "b. MX", "c. MX"]),
             call(2.0, LIST, &["Z", "other."]),
             call(3.0, CHANGE, &["Z", "d. MX"]),
+            call(9.0, LIST, &["Z", "page."]),
         ]);
-        assert_eq!(cost(&logs), Some(Cost { batch: 3, extra: 2 }));
+        assert_eq!(cost(&logs, "a."), Some(Cost { batch: 3, extra: 2 }));
+    }
+
+    #[test]
+    fn a_page_again_before_the_rest_is_sent_is_extra_and_the_victim_always() {
+        let logs = in_order(vec![
+            call(0.0, LIST, &["Z", "page."]),
+            refused(1.0, CHANGE, &ALL, "InvalidChangeBatch"),
+            call(2.0, LIST, &["Z", "page."]),
+            call(3.0, CHANGE, &["Z", "b. MX", "c. MX"]),
+            call(4.0, LIST, &["Z", "a."]),
+            call(5.0, LIST, &["Z", "a."]),
+        ]);
+        assert_eq!(cost(&logs, "a."), Some(Cost { batch: 3, extra: 4 }));
     }
 
     #[test]
@@ -101,7 +127,7 @@ mod tests {
             call(0.0, CHANGE, &["Z", names[3]]),
             denied(&["Z", names[4]]),
         ]);
-        let cost = cost(&logs).unwrap();
+        let cost = cost(&logs, "3.").unwrap();
         assert_eq!(cost, Cost { batch: 4, extra: 4 });
         assert!(same(bound(false, cost.batch), 4.0));
         assert!(same(bound(true, cost.batch), 2.0));
@@ -110,13 +136,17 @@ mod tests {
 
     #[test]
     fn without_a_refusal_there_is_no_cost() {
-        assert_eq!(cost(&in_order(vec![call(0.0, CHANGE, &ALL)])), None);
+        assert_eq!(cost(&in_order(vec![call(0.0, CHANGE, &ALL)]), "a."), None);
     }
 
     #[test]
     fn at_rest_nothing_is_sent_again() {
-        let logs = in_order(vec![refused(0.0, CHANGE, &ALL, "AccessDenied")]);
-        assert!(same(changes_at_rest(&logs, 2.0).unwrap(), 0.5));
-        assert_eq!(changes_at_rest(&logs, 0.0), None);
+        let logs = in_order(vec![
+            refused(0.0, CHANGE, &ALL, "AccessDenied"),
+            call(1.0, LIST, &["Z", "a."]),
+            call(2.0, LIST, &["Z", "b."]),
+        ]);
+        assert!(same(extra_at_rest(&logs, "a.", 4.0).unwrap(), 0.5));
+        assert_eq!(extra_at_rest(&logs, "a.", 0.0), None);
     }
 }
