@@ -12,7 +12,7 @@ use crate::world;
 /// For what follows the last object's Ready, such as its Event.
 const AFTERWARDS: Duration = Duration::from_secs(5);
 /// For what a restarted operator might still write when it has seen all.
-const AFTER_RESTART: Duration = Duration::from_secs(8);
+const AFTER_RESTART: Duration = Duration::from_secs(5);
 /// How long a single object may take to be Ready.
 const ALONE: f64 = 180.0;
 

@@ -200,8 +200,10 @@ fn apart() -> Vec<Scenario> {
     let culprit = |name, named| Scenario {
         name,
         course: Course::Culprit { named },
-        steady: Duration::from_secs(20),
-        resync: Some(Duration::from_secs(10)),
+        // More than a batch holds, and no more.
+        n: 250,
+        steady: Duration::from_secs(10),
+        resync: Some(Duration::from_secs(5)),
         ..instant.clone()
     };
     vec![
@@ -222,6 +224,20 @@ mod tests {
             assert!(scenario.ses_scale <= most && scenario.route53_scale <= most, "{scenario:?}");
         }
         assert!(real().iter().all(|one| one.ses_scale + one.route53_scale <= 2.0));
+    }
+
+    #[test]
+    fn the_quick_benchmark_has_six_minutes() {
+        let seconds = |scenario: &Scenario| {
+            let puts = match scenario.course {
+                Course::DnsPath => 0.0,
+                _ => crate::figures::number(scenario.n) / scenario.ses_allowance(),
+            };
+            // Half a minute to start, to be alone, to create, to stop and restart.
+            puts + scenario.steady.as_secs_f64() + 30.0
+        };
+        let all: f64 = quick().iter().map(seconds).sum();
+        assert!(all < 360.0, "{all}");
     }
 
     #[test]
