@@ -55,6 +55,7 @@ help:
 	@echo "make lint        format, clippy, documentation"
 	@echo "make generate    CRDs and manifests from the Rust types"
 	@echo "make soak        a long random run among others who edit the same records (SOAK_MINUTES, SOAK_SEED)"
+	@echo "make fuzz        the fuzz targets for FUZZ_SECONDS (60), seeded by FUZZ_SEED (1)"
 	@echo "make bench       what 100, 1,000 and 10,000 objects cost, against the quotas' own floor: hours (BENCH_ARGS)"
 	@echo "make bench-quick the same with 1,000 objects, under six minutes"
 	@echo "make bench-real  the same with 100 objects and AWS's quotas as they are"
@@ -116,3 +117,25 @@ bench bench-quick bench-real: control-plane
 	$(CARGO) build --release --workspace --bins
 	"$(CARGO_TARGET_DIR)/release/bench" --profile $(BENCH_PROFILE) $(BENCH_ARGS) \
 		"$(CARGO_TARGET_DIR)/release/ses-mailfrom"
+
+# What cargo-fuzz does, on the stable toolchain: libFuzzer with LLVM's coverage,
+# without the sanitizers that only nightly has and safe Rust needs less.
+FUZZ_SECONDS ?= 60
+FUZZ_SEED ?= 1
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module \
+	-Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares \
+	-Ccodegen-units=1
+FUZZ_DIR := $(CARGO_TARGET_DIR)/fuzz
+# Named, so that build scripts and macros are built without those flags.
+FUZZ_TARGET = $(shell rustc -vV | sed -n 's/^host: //p')
+
+.PHONY: fuzz
+fuzz:
+	mkdir -p "$(FUZZ_DIR)/corpus/spf" "$(FUZZ_DIR)/artifacts/spf"
+	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release --manifest-path fuzz/Cargo.toml \
+		--target-dir "$(FUZZ_DIR)" --target $(FUZZ_TARGET)
+	"$(FUZZ_DIR)/$(FUZZ_TARGET)/release/spf" -seed=$(FUZZ_SEED) -max_total_time=$(FUZZ_SECONDS) -max_len=4200 \
+		-dict=fuzz/spf.dict -artifact_prefix="$(FUZZ_DIR)/artifacts/spf/" "$(FUZZ_DIR)/corpus/spf"

@@ -8,6 +8,8 @@ pub mod cli;
 pub mod clock;
 pub mod controller;
 pub mod dns;
+pub mod iam;
+pub mod lease;
 pub mod mail;
 pub mod plan;
 pub mod telemetry;

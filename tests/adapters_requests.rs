@@ -21,7 +21,7 @@ const CHANGED: &str = r#"<?xml version="1.0"?><ChangeResourceRecordSetsResponse 
 #[tokio::test(start_paused = true)]
 async fn a_put_names_domain_and_behaviour_and_a_clear_sends_the_empty_name() {
     let canned = Canned::default();
-    let operator = canned.operator(fast());
+    let operator = canned.operator(fast()).await;
     let a = object("a", &[]);
     let reject = BehaviorOnMxFailure::RejectMessage;
     for (name, behavior) in
@@ -48,7 +48,7 @@ async fn a_put_names_domain_and_behaviour_and_a_clear_sends_the_empty_name() {
 async fn a_change_is_sent_as_deletes_and_creates_in_order_and_never_upserts() {
     let canned = Canned::default();
     canned.ok(CHANGED);
-    let operator = canned.operator(fast());
+    let operator = canned.operator(fast()).await;
     let name = "bounce.example.com";
     let a = object("a", &[name]);
     let changes = vec![
@@ -87,7 +87,7 @@ async fn a_change_is_sent_as_deletes_and_creates_in_order_and_never_upserts() {
 #[tokio::test(start_paused = true)]
 async fn nothing_leaves_that_grant_and_permit_are_not_for() {
     let canned = Canned::default();
-    let operator = canned.operator(fast());
+    let operator = canned.operator(fast()).await;
     let a = object("a", &["bounce.example.com"]);
     let other = region("eu-west-1");
     let behavior = BehaviorOnMxFailure::UseDefaultValue;
@@ -124,7 +124,7 @@ async fn nothing_leaves_that_grant_and_permit_are_not_for() {
 async fn identical_questions_share_a_request_that_is_not_yet_sent() {
     let canned = Canned::default();
     canned.ok(UNSET);
-    let mut operator = canned.operator(fast());
+    let mut operator = canned.operator(fast()).await;
     let (a, b) = (object("a", &[]), object("b", &[]));
     let identity = domain("example.com");
     for actor in [&a, &b] {
@@ -143,7 +143,7 @@ async fn a_question_that_asks_for_later_than_what_is_on_its_way_is_sent_again() 
     let canned = Canned::default();
     let released = Arc::new(Notify::new());
     canned.answer(Answer::When(Arc::clone(&released), 200, UNSET.to_owned())).ok(UNSET);
-    let mut operator = canned.operator(fast());
+    let mut operator = canned.operator(fast()).await;
     let (a, b) = (object("a", &[]), object("b", &[]));
     let identity = domain("example.com");
     let ask = |aws: &ses_mailfrom::aws::Aws, actor: &adapters_support::Actor, from| {
@@ -157,19 +157,79 @@ async fn a_question_that_asks_for_later_than_what_is_on_its_way_is_sent_again() 
     let from = operator.clock.now();
     ask(&operator.aws, &b, from);
     released.notify_one();
-    assert_eq!(operator.woken().await, a.key());
-    assert_eq!(operator.woken().await, b.key());
-    let Reply::Known { sent, .. } = ask(&operator.aws, &b, from) else { panic!("unknown") };
+    let mut woken = [operator.woken().await, operator.woken().await];
+    woken.sort();
+    assert_eq!(woken, [a.key(), b.key()]);
+    assert!(matches!(ask(&operator.aws, &a, ANY), Reply::Known { .. }));
+    let reply = operator.settle(|aws| ask(aws, &b, from)).await;
+    let Reply::Known { sent, .. } = reply else { panic!("unknown") };
     assert!(sent >= from);
     assert_eq!(canned.sent().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_question_whose_authority_ended_while_it_waited_is_not_sent() {
+    let canned = Canned::default();
+    canned.ok(UNSET);
+    let mut operator = canned.operator(fast()).await;
+    let (a, b) = (object("a", &[]), object("b", &[]));
+    let identity = domain("example.com");
+    let ask = |aws: &ses_mailfrom::aws::Aws, actor: &adapters_support::Actor| {
+        aws.identity(actor.sight(), &identity, &region(REGION), ANY)
+    };
+    assert_eq!(ask(&operator.aws, &a), Reply::NotYet);
+    assert_eq!(ask(&operator.aws, &b), Reply::NotYet);
+    a.lose_authority();
+    let mut woken = [operator.woken().await, operator.woken().await];
+    woken.sort();
+    assert_eq!(woken, [a.key(), b.key()], "both decide anew");
+    assert!(canned.sent().is_empty());
+    // It was no failure: who still may asks again at once.
+    let reply = operator.settle(|aws| ask(aws, &b)).await;
+    assert!(matches!(reply, Reply::Known { .. }), "{reply:?}");
+    assert_eq!(canned.sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_authority_has_ended_is_not_sent_and_its_permit_goes_back() {
+    let canned = Canned::default();
+    let operator = canned.operator(Settings { ses_rate: 1.0, route53_rate: 1.0, ..fast() }).await;
+    let a = object("a", &["bounce.example.com"]);
+    let us = region(REGION);
+    let (put, change) = (a.grant(REGION), a.name_grant("bounce.example.com"));
+    let put_permit = operator.aws.put_permit(&put, &us).unwrap();
+    let change_permit = operator.aws.change_permit(&change, &zone_id("Z1")).unwrap();
+    let mx = set("bounce.example.com", "MX", 300, &["10 mx.example.net"]);
+    let changes = vec![Change::Create(mx)];
+    a.lose_authority();
+    let name = mail_from("bounce.example.com");
+    let default = BehaviorOnMxFailure::UseDefaultValue;
+    let refused = [
+        operator.aws.put_mail_from(put_permit, put, &us, Some(&name), default).await.unwrap_err(),
+        operator
+            .aws
+            .change_records(change_permit, change, &batch("Z1", changes))
+            .await
+            .unwrap_err(),
+    ];
+    for error in refused {
+        assert_eq!(error.kind(), ErrorKind::Revoked, "{error}");
+        assert!(error.is_outdated(), "it is decided again at once");
+    }
+    assert!(canned.sent().is_empty());
+    let b = object("b", &["bounce.example.com"]);
+    let (put, change) = (b.grant(REGION), b.name_grant("bounce.example.com"));
+    assert!(operator.aws.put_permit(&put, &us).is_some());
+    assert!(operator.aws.change_permit(&change, &zone_id("Z1")).is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_without_answer_fails_after_the_time_limit() {
     let canned = Canned::default();
+    canned.answer_sts();
     canned.answer(Answer::Hang);
     let settings = Settings { request_timeout: Duration::from_secs(7), ..fast() };
-    let mut operator = canned.operator(settings);
+    let mut operator = canned.operator(settings).await;
     let a = object("a", &[]);
     let begun = tokio::time::Instant::now();
     let error = operator.failed(|aws| aws.account(a.sight(), Service::Ses, ANY)).await;
@@ -187,7 +247,7 @@ async fn a_call_without_answer_fails_after_the_time_limit() {
 async fn a_failed_read_is_not_sent_again_before_its_time() {
     let canned = Canned::default();
     canned.answer(Answer::Broken).ok(UNSET);
-    let mut operator = canned.operator(fast());
+    let mut operator = canned.operator(fast()).await;
     let a = object("a", &[]);
     let identity = domain("example.com");
     let ask =
@@ -208,7 +268,7 @@ async fn a_failed_read_is_not_sent_again_before_its_time() {
 async fn a_throttled_read_is_sent_again_at_half_the_rate() {
     let canned = Canned::default();
     canned.answer(Answer::Json(429, "TooManyRequestsException")).ok(UNSET);
-    let mut operator = canned.operator(Settings { ses_rate: 1.0, ..fast() });
+    let mut operator = canned.operator(Settings { ses_rate: 1.0, ..fast() }).await;
     let a = object("a", &[]);
     let identity = domain("example.com");
     operator.known(|aws| aws.identity(a.sight(), &identity, &region(REGION), ANY)).await;
@@ -228,7 +288,7 @@ async fn a_read_that_stays_throttled_fails_in_the_end() {
     for _ in 0..4 {
         canned.answer(Answer::Json(429, "TooManyRequestsException"));
     }
-    let mut operator = canned.operator(fast());
+    let mut operator = canned.operator(fast()).await;
     let a = object("a", &[]);
     let identity = domain("example.com");
     let error =
@@ -240,7 +300,7 @@ async fn a_read_that_stays_throttled_fails_in_the_end() {
 #[tokio::test(start_paused = true)]
 async fn no_more_requests_leave_than_allowed_and_regions_do_not_wait_for_each_other() {
     let canned = Canned::default();
-    let mut operator = canned.operator(Settings { ses_rate: 0.5, ..fast() });
+    let mut operator = canned.operator(Settings { ses_rate: 0.5, ..fast() }).await;
     let a = object("a", &[]);
     let names = ["a.com", "b.com", "c.com", "d.com"].map(domain);
     for name in &names {
@@ -262,7 +322,7 @@ async fn no_more_requests_leave_than_allowed_and_regions_do_not_wait_for_each_ot
 #[tokio::test(start_paused = true)]
 async fn a_permit_that_is_dropped_goes_to_the_next_in_line() {
     let canned = Canned::default();
-    let mut operator = canned.operator(Settings { ses_rate: 0.01, ..fast() });
+    let mut operator = canned.operator(Settings { ses_rate: 0.01, ..fast() }).await;
     let (a, b) = (object("a", &[]), object("b", &[]));
     let (us, eu) = (region(REGION), region("eu-west-1"));
     let first = operator.aws.put_permit(&a.grant(REGION), &us).unwrap();
@@ -280,7 +340,7 @@ async fn a_permit_that_is_dropped_goes_to_the_next_in_line() {
 #[tokio::test(start_paused = true)]
 async fn a_zone_has_one_writer_at_a_time() {
     let canned = Canned::default();
-    let mut operator = canned.operator(fast());
+    let mut operator = canned.operator(fast()).await;
     let names = ["x.example.com", "y.example.com"];
     let (a, b) = (object("a", &names), object("b", &names));
     let (grant_a, grant_b) = (a.name_grant(names[0]), b.name_grant(names[1]));
@@ -298,7 +358,7 @@ async fn a_zone_has_one_writer_at_a_time() {
 #[tokio::test(start_paused = true)]
 async fn who_does_not_fetch_a_permit_does_not_keep_the_zone() {
     let canned = Canned::default();
-    let mut operator = canned.operator(fast());
+    let mut operator = canned.operator(fast()).await;
     let names = ["x.example.com"];
     let (a, b, c) = (object("a", &names), object("b", &names), object("c", &names));
     let zone = zone_id("Z1");
@@ -315,8 +375,10 @@ async fn who_does_not_fetch_a_permit_does_not_keep_the_zone() {
 #[tokio::test(start_paused = true)]
 async fn what_runs_in_the_background_ends_with_the_adapter() {
     let canned = Canned::default();
+    canned.answer_sts();
     canned.answer(Answer::Hang);
-    let operator = canned.operator(Settings { request_timeout: Duration::from_hours(1), ..fast() });
+    let operator =
+        canned.operator(Settings { request_timeout: Duration::from_hours(1), ..fast() }).await;
     let a = object("a", &[]);
     operator.aws.account(a.sight(), Service::Ses, ANY);
     while canned.sent().is_empty() {

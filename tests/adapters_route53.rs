@@ -95,6 +95,7 @@ async fn zones_are_found_by_name_longest_first_whatever_their_kind() {
         world.create_zone(ZoneSpec::public("999999999999", "b.mail.example.com").id("Z7")).unwrap();
     });
     let (mut operator, a) = (stage.operator(), object("a", &[]));
+    operator.knows_its_account().await;
     let found = zones(&mut operator, &a, "b.mail.example.com").await;
     let brief = |zone: &Zone| (zone.id.to_string(), zone.name.to_string(), zone.private);
     assert_eq!(
@@ -211,6 +212,7 @@ async fn surroundings_cost_few_calls() {
     for (letter, calls) in [(None, 1), (Some('z'), 2), (Some('0'), 3)] {
         let (stage, mut operator, a) = example().await;
         letter.inspect(|first| stage.crowd(*first));
+        operator.knows_its_account().await;
         around(&mut operator, &a, NAME).await;
         assert_eq!(operator.calls().len(), calls, "beside {letter:?}");
     }

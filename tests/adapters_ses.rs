@@ -1,6 +1,8 @@
 //! SES and STS as the simulator tells them, over HTTP.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_simulator::{
@@ -8,13 +10,15 @@ use aws_simulator::{
     SesConfig, Trouble, UnknownIdentity,
 };
 use ses_mailfrom::authority::Service;
-use ses_mailfrom::aws::{Aws, Error, ErrorKind, Reply, Settings};
-use ses_mailfrom::mail::{BehaviorOnMxFailure, Identity, MailFrom, MailFromDomain, MailFromStatus};
+use ses_mailfrom::aws::{Aws, Clearance, Error, ErrorKind, Reply, Settings};
+use ses_mailfrom::mail::{
+    BehaviorOnMxFailure, Change, Identity, MailFrom, MailFromDomain, MailFromStatus,
+};
 
 mod adapters_support;
 
 use adapters_support::{
-    ANY, Actor, Operator, REGION, Stage, domain, fast, mail_from, object, region,
+    ANY, Actor, Operator, REGION, Stage, batch, domain, fast, mail_from, object, region, set,
 };
 
 const GET: &str = "GetEmailIdentity";
@@ -47,7 +51,8 @@ async fn put(
 async fn example() -> (Stage, Operator, Actor) {
     let stage = Stage::new().await;
     stage.sim.with(|world| world.set_identity(ACCOUNT, REGION, "example.com", true));
-    let operator = stage.operator();
+    let mut operator = stage.operator();
+    operator.knows_its_account().await;
     (stage, operator, object("a", &[]))
 }
 
@@ -152,7 +157,7 @@ async fn troubles_of_a_read_are_told_apart_and_named() {
         (
             Trouble::AccessDenied,
             ErrorKind::AccessDenied,
-            "access denied; allow the action to the operator's role",
+            "access denied to the operator's credentials",
         ),
         (
             Trouble::Fail(503),
@@ -182,6 +187,7 @@ async fn troubles_of_a_read_are_told_apart_and_named() {
     ] {
         // A failure is left alone for a while: a new operator has none.
         let mut operator = stage.operator();
+        operator.knows_its_account().await;
         stage.sim.add_fault(Fault::once(Matching::action(GET), trouble.clone()));
         let error = unread(&mut operator, &a).await;
         assert_eq!(error.kind(), kind, "{trouble:?}");
@@ -234,6 +240,7 @@ async fn the_default_rates_stay_below_the_quotas() {
         ..fast()
     };
     let mut operator = stage.operator_with(settings);
+    operator.knows_its_account().await;
     let a = object("a", &[]);
     let names: Vec<_> = (0..40).map(|n| domain(&format!("d{n}.com"))).collect();
     for name in &names {
@@ -301,4 +308,38 @@ async fn a_read_on_its_way_when_a_put_ends_is_asked_again() {
     let held = operator.known(ask).await.unwrap().mail_from;
     assert_eq!(held.expect("an answer that misses the put").domain, "bounce.example.com");
     assert_eq!(stage.sim.with(|world| world.calls_of(GET).count()), 2);
+}
+
+#[tokio::test]
+async fn what_is_not_cleared_does_not_leave() {
+    let stage = Stage::new().await;
+    stage.sim.with(|world| world.set_identity(ACCOUNT, REGION, "example.com", true));
+    let open = Arc::new(AtomicBool::new(true));
+    let cleared = Arc::clone(&open);
+    let clearance = Clearance::from_fn(move || cleared.load(Ordering::Relaxed));
+    let mut operator = stage.operator_with(Settings { clearance, ..fast() });
+    let a = object("a", &["bounce.example.com"]);
+    let use_default = BehaviorOnMxFailure::UseDefaultValue;
+    let name = mail_from("bounce.example.com");
+    put(&mut operator, &a, Some(&name), use_default).await.unwrap();
+    let calls = |stage: &Stage| stage.sim.with(|world| world.calls().len());
+    let before = calls(&stage);
+
+    open.store(false, Ordering::Relaxed);
+    let put = put(&mut operator, &a, None, use_default).await.unwrap_err();
+    let from = operator.clock.now();
+    let identity = unread(&mut operator, &a).await;
+    let account = operator.failed(|aws| aws.account(a.sight(), Service::Ses, from)).await;
+    let zones = domain("example.com");
+    let zones = operator.failed(|aws| aws.zones(a.sight(), &zones, from)).await;
+    let changes = vec![Change::Create(set("bounce.example.com", "MX", 300, &["10 mx.example"]))];
+    let batch = batch("Z1", changes);
+    let grant = a.name_grant("bounce.example.com");
+    let permit = operator.permit(|aws| aws.change_permit(&grant, &batch.zone)).await;
+    let change = operator.aws.change_records(permit, grant, &batch).await.unwrap_err();
+    for held in [put, identity, account, zones, change] {
+        assert_eq!(held.kind(), ErrorKind::Unavailable);
+        assert!(held.to_string().contains("does not lead"), "{held}");
+    }
+    assert_eq!(calls(&stage), before, "nothing has reached AWS");
 }

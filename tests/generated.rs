@@ -5,7 +5,9 @@
 
 use std::{fmt::Write, fs, path::Path};
 
-use ses_mailfrom::api::{self, ConditionType, Progress, Reason};
+use serde_json::json;
+use ses_mailfrom::api::{self, ConditionType, Progress, Reason, SesMailFrom};
+use ses_mailfrom::iam::{self, Holder, Need, Part};
 
 fn fresh(path: &str, wanted: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -24,16 +26,17 @@ fn fresh(path: &str, wanted: &str) {
 }
 
 #[test]
-fn the_crd_is_fresh() {
-    fresh("crds/mailfrom.dev_sesmailfroms.yaml", &api::crd_yaml().unwrap());
+fn the_crds_are_fresh() {
+    for crd in api::crds().unwrap() {
+        fresh(&format!("crds/{}", crd.file), &crd.yaml);
+    }
 }
 
 #[test]
-fn the_crd_of_the_chart_is_fresh() {
-    fresh(
-        "charts/ses-mailfrom-operator/crds/mailfrom.dev_sesmailfroms.yaml",
-        &api::crd_yaml().unwrap(),
-    );
+fn the_crds_of_the_chart_are_fresh() {
+    for crd in api::crds().unwrap() {
+        fresh(&format!("charts/ses-mailfrom-operator/crds/{}", crd.file), &crd.yaml);
+    }
 }
 
 #[test]
@@ -42,11 +45,30 @@ fn the_page_of_reasons_is_fresh() {
 }
 
 #[test]
-fn the_readme_repeats_the_iam_policy_and_the_conditions() {
+fn the_iam_policy_is_fresh_and_the_readme_repeats_it_and_the_conditions() {
+    fresh("docs/iam-policy.json", &iam_policy());
     let readme = read("README.md");
-    let policy = format!("```json\n{}```\n", read("docs/iam-policy.json"));
+    let policy = format!("```json\n{}```\n", iam_policy());
     let readme = with_part(&readme, "docs/iam-policy.json", &policy);
     fresh("README.md", &with_part(&readme, "conditions", &conditions()));
+}
+
+/// For one object whose zone is known.
+fn iam_policy() -> String {
+    let object: SesMailFrom = serde_json::from_value(json!({
+        "apiVersion": "mailfrom.dev/v1alpha1",
+        "kind": "SesMailFrom",
+        "metadata": {"name": "example-com", "namespace": "mail"},
+        "spec": {
+            "domain": "example.com",
+            "subdomain": "bounce",
+            "regions": [{"name": "us-east-1"}, {"name": "eu-west-1"}],
+            "dns": {"hostedZoneID": "Z0123456789ABCDEFGHIJ"},
+        },
+    }))
+    .unwrap();
+    let need = Need::of(&[object], Holder::Operator).unwrap();
+    iam::policy(&need, &[Part::Ses, Part::Dns]).to_json().unwrap()
 }
 
 fn read(path: &str) -> String {

@@ -7,7 +7,7 @@ use harness::{ControlPlane, wait_until};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
-use ses_mailfrom::api::{FINALIZER, SesMailFrom, SesMailFromStatus, crd_yaml};
+use ses_mailfrom::api::{FINALIZER, SesMailFrom, SesMailFromStatus, crds};
 use ses_mailfrom::clock::Clock;
 use ses_mailfrom::controller::{Kubernetes, ObjectError, Objects as _, Subject};
 use ses_mailfrom::plan::Notice;
@@ -28,7 +28,7 @@ struct Stage {
 
 async fn stage() -> Stage {
     let plane = ControlPlane::shared().await.unwrap();
-    let crd = async || drop(plane.apply(&crd_yaml().unwrap()).await.unwrap());
+    let crd = async || drop(plane.apply(&crds().unwrap()[0].yaml).await.unwrap());
     CRD.get_or_init(crd).await;
     let namespace = plane.namespace("writes").await.unwrap();
     let client = plane.client().await.unwrap();

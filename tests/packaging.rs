@@ -63,8 +63,6 @@ async fn installed() -> &'static ControlPlane {
     let plane = ControlPlane::shared().await.unwrap();
     let install = async || {
         plane.apply_kustomize("deploy").await.unwrap();
-        let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
-        plane.kubectl(wait).await.unwrap();
     };
     INSTALLED.get_or_init(install).await;
     plane
@@ -103,6 +101,7 @@ fn each_value_of_the_chart_goes_where_it_belongs_and_nowhere_else() {
     let tolerations = json!([{ "operator": "Exists" }]);
     let affinity = json!({ "nodeAffinity": {} });
     let set = helm(&json!({
+        "replicas": 1,
         "image": { "repository": "registry.example/op", "tag": "1.2.3", "pullPolicy": "Always" },
         "imagePullSecrets": [{ "name": "pull" }],
         "serviceAccount": { "annotations": { "eks.amazonaws.com/role-arn": "arn" } },
@@ -122,7 +121,9 @@ fn each_value_of_the_chart_goes_where_it_belongs_and_nowhere_else() {
     expected.get_mut(&account).unwrap()["metadata"]["annotations"] =
         json!({ "eks.amazonaws.com/role-arn": "arn" });
     let deployment = ("Deployment".to_owned(), "ses-mailfrom".to_owned());
-    let template = &mut expected.get_mut(&deployment).unwrap()["spec"]["template"];
+    let spec = &mut expected.get_mut(&deployment).unwrap()["spec"];
+    spec["replicas"] = json!(1);
+    let template = &mut spec["template"];
     template["metadata"]["annotations"] = json!({ "a": "1" });
     template["metadata"]["labels"]["l"] = json!("2");
     let pod = &mut template["spec"];
@@ -134,21 +135,80 @@ fn each_value_of_the_chart_goes_where_it_belongs_and_nowhere_else() {
     container["image"] = json!("registry.example/op:1.2.3");
     container["imagePullPolicy"] = json!("Always");
     container["args"] = json!(["--resync=5m"]);
-    container["env"] = env;
+    // Behind what the operator needs itself.
+    container["env"].as_array_mut().unwrap().extend(env.as_array().unwrap().clone());
     // Maps are merged with the chart's own.
     container["resources"]["limits"] = resources["limits"].clone();
     assert_eq!(set, expected);
 }
 
 #[test]
+fn the_default_policy_and_the_right_to_edit_are_one_value_each() {
+    let plain = helm(&json!({})).unwrap();
+    let policy = ("SesMailFromPolicy".to_owned(), "default".to_owned());
+    let edit = ("ClusterRole".to_owned(), "ses-mailfrom-edit".to_owned());
+    assert!(plain.contains_key(&policy) && !plain.contains_key(&edit));
+    let mut expected = plain.clone();
+    expected.remove(&policy);
+    assert_eq!(helm(&json!({ "defaultPolicy": { "enabled": false } })).unwrap(), expected);
+
+    let mut told = helm(&json!({ "rbac": { "aggregateToEdit": true } })).unwrap();
+    let role = told.remove(&edit).unwrap();
+    assert_eq!(told, plain);
+    assert_eq!(role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-edit"], "true");
+    let rules = json!([{
+        "apiGroups": ["mailfrom.dev"],
+        "resources": ["sesmailfroms"],
+        "verbs": ["create", "update", "patch", "delete", "deletecollection"],
+    }]);
+    assert_eq!(role["rules"], rules);
+}
+
+#[tokio::test]
+async fn who_views_or_edits_a_namespace_sees_objects_and_no_policies() {
+    let plane = installed().await;
+    let user = "--as=tenant";
+    for role in ["view", "edit"] {
+        // No controller manager runs here, which would fill the aggregated roles in.
+        let rules = plane.kubectl(["get", "clusterrole", role, "-o", "json"]).await.unwrap();
+        let rule: Value = serde_json::from_str(&rules).unwrap();
+        let selectors = rule["aggregationRule"]["clusterRoleSelectors"].as_array().unwrap().clone();
+        let selects = |labels: &Value| {
+            selectors.iter().any(|selector| {
+                let wanted = selector["matchLabels"].as_object().unwrap();
+                wanted.iter().all(|(key, value)| labels[key] == *value)
+            })
+        };
+        let base = kustomize().await;
+        let ours = base.iter().filter(|((kind, _), role)| {
+            kind == "ClusterRole" && selects(&role["metadata"]["labels"])
+        });
+        let granted: Vec<_> = ours.map(|(_, role)| role["rules"].clone()).collect();
+        let seen = json!([{
+            "apiGroups": ["mailfrom.dev"], "resources": ["sesmailfroms"],
+            "verbs": ["get", "list", "watch"],
+        }]);
+        let expected = if role == "view" { vec![seen] } else { vec![] };
+        assert_eq!(granted, expected, "{role}");
+    }
+    for verb in ["create", "get", "list"] {
+        let args = ["auth", "can-i", verb, "sesmailfrompolicies.mailfrom.dev", user];
+        assert!(plane.kubectl(args).await.is_err(), "anybody may {verb} policies");
+    }
+}
+
+#[test]
 fn the_chart_refuses_values_that_it_would_ignore_or_break_on() {
     let bad = [
-        (json!({ "replicas": 2 }), "replicas"),
+        (json!({ "replicaCount": 2 }), "replicaCount"),
+        (json!({ "replicas": 0 }), "replicas"),
         (json!({ "image": { "name": "x" } }), "name"),
         (json!({ "image": { "pullPolicy": "Sometimes" } }), "pullPolicy"),
         (json!({ "extraArgs": ["resync=5m"] }), "extraArgs"),
         (json!({ "extraEnv": [{ "value": "x" }] }), "extraEnv"),
         (json!({ "podLabels": { "a": 1 } }), "podLabels"),
+        (json!({ "defaultPolicy": { "enable": false } }), "enable"),
+        (json!({ "rbac": { "aggregateToEdit": "no" } }), "aggregateToEdit"),
     ];
     for (values, named) in bad {
         let said = helm(&values).expect_err(&values.to_string());
@@ -198,10 +258,31 @@ async fn the_operator_may_do_its_work_and_nothing_near_it() {
         ("watch", "sesmailfroms.mailfrom.dev"),
         ("patch", "sesmailfroms.mailfrom.dev"),
         ("patch", "sesmailfroms.mailfrom.dev/status"),
+        ("list", "sesmailfrompolicies.mailfrom.dev"),
+        ("watch", "sesmailfrompolicies.mailfrom.dev"),
+        ("list", "namespaces"),
+        ("watch", "namespaces"),
         ("create", "events.events.k8s.io"),
         ("get", "namespaces/kube-system"),
     ] {
         assert!(may(verb, resource).await, "may not {verb} {resource}");
+    }
+    let may_here = async |verb: &str, resource: &str, namespace: &str| {
+        let args = ["auth", "can-i", verb, resource, ACCOUNT, "-n", namespace];
+        plane.kubectl(args).await.is_ok()
+    };
+    for verb in ["get", "watch", "patch"] {
+        let own = "leases.coordination.k8s.io/ses-mailfrom";
+        assert!(may_here(verb, own, NAMESPACE).await, "may not {verb} its Lease");
+        assert!(!may_here(verb, own, "kube-system").await, "may {verb} leases elsewhere");
+        let other = "leases.coordination.k8s.io/other";
+        assert!(!may_here(verb, other, NAMESPACE).await, "may {verb} others' leases");
+    }
+    assert!(may_here("create", "leases.coordination.k8s.io", NAMESPACE).await);
+    for verb in ["create", "list", "update", "delete"] {
+        let leases = "leases.coordination.k8s.io";
+        assert!(!may_here(verb, leases, "kube-system").await, "may {verb} leases elsewhere");
+        assert!(verb == "create" || !may_here(verb, leases, NAMESPACE).await, "may {verb} leases");
     }
     for (verb, resource) in [
         ("create", "sesmailfroms.mailfrom.dev"),
@@ -212,7 +293,9 @@ async fn the_operator_may_do_its_work_and_nothing_near_it() {
         ("list", "secrets"),
         ("list", "events.events.k8s.io"),
         ("get", "namespaces/default"),
-        ("list", "namespaces"),
+        ("patch", "namespaces"),
+        ("patch", "sesmailfrompolicies.mailfrom.dev"),
+        ("create", "sesmailfrompolicies.mailfrom.dev"),
         ("list", "pods"),
         ("impersonate", "users"),
     ] {
@@ -221,7 +304,7 @@ async fn the_operator_may_do_its_work_and_nothing_near_it() {
 }
 
 #[tokio::test]
-async fn samples_and_the_readmes_example_are_accepted() {
+async fn samples_and_the_readmes_examples_are_accepted() {
     let plane = installed().await;
     let samples = root().join("deploy/samples");
     let create = ["create", "--dry-run=server", "-o", "name", "-f", samples.to_str().unwrap()];
@@ -231,8 +314,11 @@ async fn samples_and_the_readmes_example_are_accepted() {
 
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let blocks = readme.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
-    let example = blocks.into_iter().find(|block| block.contains("kind: SesMailFrom")).unwrap();
-    let example = example.replace("namespace: mail\n", "namespace: default\n");
-    let create = ["create", "--dry-run=server", "-f", "-"];
-    plane.kubectl_with_input(create, &example).await.unwrap();
+    let blocks: Vec<_> = blocks.filter(|block| block.contains("kind: ")).collect();
+    assert_eq!(blocks.len(), 2, "a policy and an object");
+    for example in blocks {
+        let example = example.replace("namespace: mail\n", "namespace: default\n");
+        let create = ["create", "--dry-run=server", "-f", "-"];
+        plane.kubectl_with_input(create, &example).await.unwrap();
+    }
 }

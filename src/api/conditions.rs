@@ -11,7 +11,7 @@ pub enum ConditionType {
     Reconciling,
     /// A person must act; there only while true.
     Stalled,
-    /// The object holds its claims.
+    /// A policy allows what the object asks for, and it holds its claims.
     Authorized,
     /// The SES identity is verified in every region.
     IdentityVerified,
@@ -53,8 +53,9 @@ impl ConditionType {
                  looked at again at every resync, so it heals by itself once the cause is gone."
             }
             Self::Authorized => {
-                "No other object holds the same identity in the same region, or the same MAIL FROM \
-                 domain."
+                "A SesMailFromPolicy allows the whole of what the object asks for, and no other \
+                 object holds the same identity in the same region and account, or the same MAIL \
+                 FROM domain."
             }
             Self::IdentityVerified => "The SES identity exists and is verified in every region.",
             Self::RecordsPublished => {

@@ -1,19 +1,21 @@
-//! What users read and write: the `SesMailFrom` resource, its conditions, and
-//! the reasons in them.
+//! What users read and write: the resources `SesMailFrom` and
+//! `SesMailFromPolicy`, conditions, and the reasons in them.
 
 mod conditions;
 mod crd;
+mod policy;
 mod reason;
 mod rules;
 mod spec;
 mod status;
 
 pub use conditions::ConditionType;
-pub use crd::{CrdError, crd_yaml};
+pub use crd::{Crd, CrdError, crds};
+pub use policy::{Permission, SesMailFromPolicy, SesMailFromPolicySpec};
 pub use reason::{Progress, Reason};
 pub use spec::{
-    DeletionPolicy, DnsProvider, DnsSpec, RegionSpec, Rollout, SesMailFrom, SesMailFromSpec,
-    WildcardPolicy,
+    AdoptionPolicy, DeletionPolicy, DnsProvider, DnsSpec, Mode, RegionSpec, Rollout, SesMailFrom,
+    SesMailFromSpec, SpfSpec, WildcardPolicy,
 };
 pub use status::{RecordState, RecordStatus, RegionStatus, Sending, SesMailFromStatus, ZoneStatus};
 

@@ -51,14 +51,16 @@ macro_rules! reasons {
 reasons! {
     /// The spec asks for something that does not exist, such as a region without SES.
     InvalidSpec: Stalled, "correct the spec";
+    /// No SesMailFromPolicy allows the whole of what the object asks for.
+    PolicyDenied: Stalled, "ask a cluster administrator for a SesMailFromPolicy that allows it, or ask for less";
     /// Another AWS account answers than the one in which the setting or the records were made.
-    AccountChanged: Stalled, "give the operator credentials of the account that status names, or delete the object with deletionPolicy Retain and create it anew";
+    AccountChanged: Stalled, "use a role or credentials of the account that status names, or delete the object with deletionPolicy Retain and create it anew";
     /// Another SesMailFrom holds the same identity and region, or the same MAIL FROM domain.
     DomainConflict: Stalled, "delete one of the two objects, or let them name different regions and subdomains";
     /// SES holds a MAIL FROM domain for the identity that this object did not set.
-    MailFromConflict: Stalled, "clear the MAIL FROM domain of the identity in that region, or delete this object";
+    MailFromConflict: Stalled, "clear the MAIL FROM domain of the identity in that region, let adoptionPolicy take it, or delete this object";
     /// Records that this object did not make stand at the MAIL FROM domain.
-    RecordConflict: Stalled, "remove the records that the message names, or choose another subdomain";
+    RecordConflict: Stalled, "remove the records that the message names, let adoptionPolicy take them where the message says so, or choose another subdomain";
     /// The name is taken by records that a MAIL FROM domain cannot stand beside.
     NameOccupied: Stalled, "choose another subdomain";
     /// The hosted zone belongs to another AWS service and cannot be edited.
@@ -71,12 +73,16 @@ reasons! {
     SharedMxNotAccepted: Stalled, "give the region a subdomain of its own";
     /// SES gave up on the MX, and what DNS answers is not ours to mend.
     VerificationFailed: Stalled, "publish what status.records lists";
+    /// In mode Observe: not everything is as the spec wants it, and the message says what Manage would do.
+    ChangesNeeded: Stalled, "set spec.mode to Manage to have it done";
     /// The hosted zone is not what the parent zone delegates to.
     ZoneNotDelegated: StalledAfterGrace, "let the parent zone name the hosted zone's name servers, or set spec.dns.hostedZoneID";
     /// Several public hosted zones have the same name.
     ZoneAmbiguous: StalledAfterGrace, "set spec.dns.hostedZoneID";
-    /// AWS refuses the operator's credentials an action.
-    AccessDenied: StalledAfterGrace, "allow the action to the operator's role";
+    /// The role that the spec names cannot be assumed.
+    RoleNotAssumable: StalledAfterGrace, "let the role's trust policy and the operator's own IAM policy allow it";
+    /// AWS refuses an action to the credentials that it is asked with.
+    AccessDenied: StalledAfterGrace, "allow the action to the credentials that the message names";
     /// The last good reading of AWS is older than the operator trusts.
     ObservationStale: Reconciling, "see the operator's log and metrics for AWS errors";
     /// No public hosted zone holds the MAIL FROM domain.
@@ -111,6 +117,8 @@ reasons! {
     SpfNotPassing: Done, "repair the SPF record at the MAIL FROM domain";
     /// `Aligned` only: the domain's DMARC record is not read by this version.
     DmarcNotChecked: Done, "";
+    /// In mode Suspend: nothing is read or changed.
+    Suspended: Done, "";
     /// Nothing is wrong.
     Succeeded: Done, "";
 }

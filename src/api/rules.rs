@@ -107,6 +107,16 @@ pub(super) fn spec() -> Value {
             "message": "must be one of spec.regions that share spec.subdomain, that is, have no \
                         subdomain of their own; leave it out where none does",
         },
+        {
+            "rule": in_partition("self.roleARN"),
+            "fieldPath": ".roleARN",
+            "message": IN_PARTITION,
+        },
+        {
+            "rule": format!("!has(self.dns) || ({})", in_partition("self.dns.roleARN")),
+            "fieldPath": ".dns.roleARN",
+            "message": IN_PARTITION,
+        },
     ])
 }
 
@@ -115,6 +125,27 @@ const RELATIVE: &str = "must be written without spec.domain, which is appended t
 
 fn relative(subdomain: &str) -> String {
     format!("{subdomain} != self.domain && !{subdomain}.endsWith('.' + self.domain)")
+}
+
+const IN_PARTITION: &str = "must be a role of the regions' partition: arn:aws: for commercial \
+                            regions, arn:aws-us-gov: for GovCloud (us-gov-*), arn:aws-eusc: for \
+                            European Sovereign Cloud (eusc-*)";
+
+fn in_partition(role: &str) -> String {
+    format!(
+        "!has({role}) || size(self.regions) == 0 || \
+         ({role}.startsWith('arn:aws-us-gov:') == self.regions[0].name.startsWith('us-gov-') && \
+         {role}.startsWith('arn:aws-eusc:') == self.regions[0].name.startsWith('eusc-'))"
+    )
+}
+
+/// On `spec.roleARN` and `spec.dns.roleARN`.
+pub(super) fn role_arn() -> Value {
+    json!([{
+        "rule": "self.matches('^arn:(aws|aws-us-gov|aws-eusc):iam::[0-9]{12}:role(/[A-Za-z0-9_+=,.@-]+)*/[A-Za-z0-9_+=,.@-]{1,64}$')",
+        "message": "must be the ARN of an IAM role in a partition that has SES (aws, aws-us-gov, \
+                    aws-eusc), for example arn:aws:iam::123456789012:role/ses-mailfrom",
+    }])
 }
 
 /// On `spec.dns`.
@@ -132,11 +163,49 @@ pub(super) fn provider() -> Value {
     json!([{ "rule": "self == oldSelf", "message": IMMUTABLE }])
 }
 
+/// On `spec.dns.spf.include`.
+pub(super) fn includes() -> Value {
+    let label = "[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?";
+    json!([{
+        "rule": format!("self.all(i, i.matches('^{label}([.]{label})+$'))"),
+        "message": "must each be a lower-case DNS name of two or more labels, each of 1 to 63 \
+                    letters, digits, '_' and '-' with no '-' at its ends, without include: before \
+                    it, for example _spf.other.example",
+    }])
+}
+
 /// On `spec.dns.hostedZoneID`.
 pub(super) fn hosted_zone_id() -> Value {
     json!([{
         "rule": "self.matches('^[A-Z0-9]{1,32}$')",
         "message": "must be the id of a Route 53 hosted zone: upper-case letters and digits, at \
                     most 32, without /hostedzone/ before them, for example Z0123456789ABCDEFGHIJ",
+    }])
+}
+
+/// On each of a policy's `domains`.
+pub(super) fn domain_pattern() -> Value {
+    json!([{
+        "rule": format!("self == '*' || self.matches('^([*][.])?{LABEL}([.]{LABEL})*$')"),
+        "message": "must be a lower-case domain name such as example.org, *.example.org for any \
+                    name below it, or * for every domain",
+    }])
+}
+
+/// On each of a policy's `spfIncludes`.
+pub(super) fn spf_include_pattern() -> Value {
+    json!([{
+        "rule": "self == '*' || self.matches('^[!-)+-~]+$')",
+        "message": "must be what follows include: in an SPF record, such as spf.other.example, or \
+                    * for any",
+    }])
+}
+
+/// On each of a selector's `matchExpressions`.
+pub(super) fn requirement() -> Value {
+    json!([{
+        "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+        "fieldPath": ".values",
+        "message": "must be given for In and NotIn, and be left out for Exists and DoesNotExist",
     }])
 }

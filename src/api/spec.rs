@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{rules, status::SesMailFromStatus};
-use crate::mail::BehaviorOnMxFailure;
+use crate::mail::{BehaviorOnMxFailure, SpfAll};
 
 /// What MAIL FROM domain is wanted, for which SES identity, in which regions.
 #[derive(Clone, CustomResource, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -128,12 +128,46 @@ pub struct SesMailFromSpec {
     #[serde(default)]
     #[schemars(extend("default" = json!({})))]
     pub dns: DnsSpec,
-    /// What is undone when this object is deleted. `RetainDNS`: the setting in
-    /// SES is cleared and the records stay, so that late bounces still arrive;
-    /// an object created anew under this name is refused until those records
-    /// are deleted. `Delete`: the setting is cleared and the records go.
-    /// `Retain`: nothing is touched, and an object created anew under the same
-    /// namespace and name takes everything up again.
+    /// Whether this object acts. `Manage`: it publishes, sets, repairs and cleans
+    /// up. `Observe`: it reads AWS and DNS and says in its status what Manage
+    /// would change, and changes nothing; Ready is True where all is as the spec
+    /// wants it. `Suspend`: nothing is read or changed. In the latter two it
+    /// holds no claim on its names against other objects, and deleting it leaves
+    /// everything as it is.
+    ///
+    /// Default: Manage. Example: `Observe`.
+    #[serde(default)]
+    pub mode: Mode,
+    /// What to do with what stands already and this object did not make: a
+    /// MAIL FROM domain that SES holds, and records at the MAIL FROM domain.
+    /// `IfIdentical`: what is as the spec wants it is adopted as it stands: the
+    /// same MAIL FROM domain in SES, an MX with the same host at any preference
+    /// and TTL, and one SPF record, into which SES is merged where it is
+    /// missing; anything else is reported and left alone. `Never`: all of it is
+    /// reported and left alone. `Always`: as `IfIdentical`, and another MX or
+    /// MAIL FROM domain is replaced, and counts as made by this object. What is
+    /// adopted is kept up and never deleted.
+    ///
+    /// Default: IfIdentical. Example: `Never`.
+    #[serde(default)]
+    pub adoption_policy: AdoptionPolicy,
+    /// The IAM role that the operator assumes to read and set MAIL FROM, where
+    /// the SES identity lies in another account than the operator. It is
+    /// assumed with the external id `<owner id>/<namespace>`, which its trust
+    /// policy is to ask for, and with session tags, for which the policy has to
+    /// allow `sts:TagSession`. May change to another role of the same account.
+    ///
+    /// Default: none, the operator's own credentials. Example:
+    /// `arn:aws:iam::123456789012:role/ses-mailfrom`.
+    #[serde(rename = "roleARN", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 640), extend("x-kubernetes-validations" = rules::role_arn()))]
+    pub role_arn: Option<String>,
+    /// What is undone, of what this object made, when it is deleted; what it
+    /// adopted stays. `RetainDNS`: the setting in SES is cleared and the records
+    /// stay, so that late bounces still arrive; an object created anew adopts
+    /// them, unless its adoptionPolicy is Never. `Delete`: the setting is cleared
+    /// and the records go. `Retain`: nothing is touched, and an object created
+    /// anew under the same namespace and name takes everything up again.
     ///
     /// Default: RetainDNS. Example: `Retain`.
     #[serde(default)]
@@ -167,6 +201,30 @@ pub enum Rollout {
     WhenVerified,
     /// With the first put: mail is refused until SES has seen the MX.
     Immediate,
+}
+
+/// Whether an object acts.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Mode {
+    /// It publishes, sets, repairs and cleans up.
+    #[default]
+    Manage,
+    /// It looks, and says what it would do.
+    Observe,
+    /// It does not even look.
+    Suspend,
+}
+
+/// What to do with what somebody else made.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum AdoptionPolicy {
+    /// Taken as it stands where it is as the spec wants it.
+    #[default]
+    IfIdentical,
+    /// Reported and left alone.
+    Never,
+    /// As `IfIdentical`, and replaced where it is not.
+    Always,
 }
 
 /// Who publishes the records.
@@ -222,6 +280,49 @@ pub struct DnsSpec {
     /// Default: Refuse. Example: `Override`.
     #[serde(default)]
     pub wildcard_policy: WildcardPolicy,
+    /// What the SPF record at the MAIL FROM domain says beside Amazon SES.
+    ///
+    /// Default: {}, which is `v=spf1 include:amazonses.com ~all`. Example:
+    /// `{include: [spf.other.example], all: Fail}`.
+    #[serde(default)]
+    #[schemars(extend("default" = json!({})))]
+    pub spf: SpfSpec,
+    /// The IAM role that the operator assumes to find the hosted zone and to
+    /// change its records, where the zone lies in another account than the
+    /// operator. It is assumed as `spec.roleARN` is, and may change to another
+    /// role of the same account.
+    ///
+    /// Default: none, the operator's own credentials, whatever `spec.roleARN`
+    /// says. Example: `arn:aws:iam::210987654321:role/ses-mailfrom-dns`.
+    #[serde(rename = "roleARN", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 640), extend("x-kubernetes-validations" = rules::role_arn()))]
+    pub role_arn: Option<String>,
+}
+
+/// Who may send beside Amazon SES, and what becomes of all others.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SpfSpec {
+    /// Further senders that are allowed at the MAIL FROM domain: names of SPF
+    /// records to include, up to 9, each at most 118 characters long. They are
+    /// put before the `all` of the one SPF record, whoever made it, and taken
+    /// out again when they leave this list; amazonses.com is always there.
+    ///
+    /// Default: [], Amazon SES alone. Example: `[spf.other.example]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 9),
+        inner(length(max = 118)),
+        extend("x-kubernetes-list-type" = "set", "x-kubernetes-validations" = rules::includes())
+    )]
+    pub include: Vec<String>,
+    /// What the SPF record that this operator creates says of all other
+    /// senders. `SoftFail`: `~all`. `Fail`: `-all`. In a record that stood
+    /// before it is left as it is.
+    ///
+    /// Default: SoftFail. Example: `Fail`.
+    #[serde(default)]
+    pub all: SpfAll,
 }
 
 impl Default for DnsSpec {
@@ -231,6 +332,8 @@ impl Default for DnsSpec {
             hosted_zone_id: None,
             ttl_seconds: default_ttl(),
             wildcard_policy: WildcardPolicy::default(),
+            spf: SpfSpec::default(),
+            role_arn: None,
         }
     }
 }

@@ -79,10 +79,13 @@ pub struct RegionStatus {
     #[schemars(length(max = 12))]
     pub account: Option<String>,
     /// Where the setting came from. `Created`: this operator made it and may
-    /// clear it. `Adopted`: it was there.
+    /// clear it. `Adopted`: it was there, and is kept up but never cleared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Origin")]
     pub origin: Option<Origin>,
+    /// When the setting was adopted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adopted_time: Option<Time>,
     /// The MAIL FROM domain that was, or is about to be, set in this region.
     /// Example: `bounce.example.com`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,10 +183,14 @@ pub struct RecordStatus {
     /// `Conflict`: something else stands in its place and is left alone.
     pub state: RecordState,
     /// Where it came from. `Created`: this operator made it and may delete it.
-    /// `Adopted`: it was there.
+    /// `Adopted`: it was there, and is kept up but never deleted; of an SPF
+    /// record that it merged terms into, only those go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Origin")]
     pub origin: Option<Origin>,
+    /// When it was adopted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adopted_time: Option<Time>,
     /// When `state` began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,

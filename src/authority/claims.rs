@@ -1,17 +1,22 @@
-//! Exactly one object holds an identity in a region, and a MAIL FROM domain.
+//! Exactly one object holds an identity in a region of an account, and a MAIL
+//! FROM domain.
 //!
-//! Whoever's marker stands wins, then the older. Decided from an index, never
-//! by scanning all objects.
+//! Only who may have what it asks for holds anything. Whoever's marker stands
+//! wins, then the older. Decided from an index, never by scanning all objects.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::credentials::ServiceCredentials;
-use super::grant::{Grant, ObjectKey, Place, Sight};
-use crate::mail::{DomainName, Marker, Owner};
+use super::credentials::{Credentials, Service, ServiceCredentials};
+use super::decision::{Ask, Policies};
+use super::grant::{Changes, Footing, ObjectKey, Place};
+use super::policy::{Labels, Policy};
+use super::standing::{Contender, Rival, Same, Standing};
+use crate::mail::{DomainName, Owner};
 
-/// An object that claims places: one that is not being deleted, or that is and
+/// An object that asks for places: one that is not being deleted, or that is and
 /// still has its finalizer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claimant {
@@ -25,21 +30,20 @@ pub struct Claimant {
     pub owner: Owner,
     /// The identity.
     pub domain: DomainName,
+    /// Every region and MAIL FROM domain of the spec.
+    pub asked: BTreeSet<Place>,
     /// Every region of spec and status, and every MAIL FROM domain of both.
     pub places: BTreeSet<Place>,
     /// With what it looks and writes.
     pub credentials: ServiceCredentials,
+    /// The senders beside SES that its SPF record is to let in.
+    pub spf_includes: BTreeSet<String>,
+    /// Whether it takes what it may have. One that only looks stands against the
+    /// others as if it did, and is in nobody's way; but its markers are not to be
+    /// taken over.
+    pub manages: bool,
     /// The owner of the marker that the take-over annotation spells out, if any.
     pub take_over: Option<Owner>,
-}
-
-/// Another object that claims the same place.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Rival {
-    /// Who.
-    pub key: ObjectKey,
-    /// Who its markers speak for.
-    pub owner: Owner,
 }
 
 /// Claims by age: older first, then by UID.
@@ -50,29 +54,43 @@ type Rank = (Timestamp, String, ObjectKey);
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Contested(Option<DomainName>, Place);
 
-/// The index of all claims.
+/// A namespace that is known.
+#[derive(Debug, Default)]
+struct Namespace {
+    labels: Arc<Labels>,
+    changes: Changes,
+}
+
+/// The index of all claims, and of what they are judged by.
 #[derive(Debug, Default)]
 pub struct Claims {
-    claimants: HashMap<ObjectKey, Claimant>,
+    claimants: HashMap<ObjectKey, Arc<Claimant>>,
+    /// Of those who hold.
     ranks: HashMap<Contested, BTreeSet<Rank>>,
     owners: HashMap<Owner, ObjectKey>,
+    policies: Arc<Policies>,
+    changes: Changes,
+    namespaces: HashMap<String, Namespace>,
+    members: HashMap<String, BTreeSet<ObjectKey>>,
+    accounts: HashMap<Credentials, String>,
 }
 
 impl Claims {
     /// Adds an object or replaces what it claimed before. Returns the objects
     /// whose standing may have changed with it.
     pub fn put(&mut self, claimant: Claimant) -> BTreeSet<ObjectKey> {
-        if self.claimants.get(&claimant.key) == Some(&claimant) {
+        if self.claimants.get(&claimant.key).is_some_and(|old| **old == claimant) {
             return BTreeSet::new();
         }
         let mut touched = self.remove(&claimant.key);
-        for contested in claimant.contested() {
-            let ranks = self.ranks.entry(contested).or_default();
-            touched.extend(ranks.iter().map(|(_, _, key)| key.clone()));
-            ranks.insert(claimant.rank());
-        }
+        self.members
+            .entry(claimant.key.namespace.clone())
+            .or_default()
+            .insert(claimant.key.clone());
         self.owners.insert(claimant.owner.clone(), claimant.key.clone());
-        self.claimants.insert(claimant.key.clone(), claimant);
+        let claimant = Arc::new(claimant);
+        self.claimants.insert(claimant.key.clone(), Arc::clone(&claimant));
+        touched.extend(self.enter(&claimant));
         touched
     }
 
@@ -80,10 +98,165 @@ impl Claims {
     pub fn remove(&mut self, key: &ObjectKey) -> BTreeSet<ObjectKey> {
         let Some(old) = self.claimants.remove(key) else { return BTreeSet::new() };
         self.owners.remove(&old.owner);
+        if let Some(members) = self.members.get_mut(&key.namespace) {
+            members.remove(key);
+            if members.is_empty() {
+                self.members.remove(&key.namespace);
+            }
+        }
+        self.leave(&old)
+    }
+
+    /// Adds a policy or replaces it. Returns the objects to look at again.
+    pub fn put_policy(&mut self, name: &str, policy: Policy) -> BTreeSet<ObjectKey> {
+        self.judge(|policies| policies.put(name, policy))
+    }
+
+    /// Takes a policy away. Returns the objects to look at again.
+    pub fn remove_policy(&mut self, name: &str) -> BTreeSet<ObjectKey> {
+        self.judge(|policies| policies.remove(name))
+    }
+
+    /// The names of all policies.
+    pub fn policies(&self) -> Vec<String> {
+        self.policies.names().cloned().collect()
+    }
+
+    /// Takes in a namespace's labels. Returns the objects to look at again.
+    pub fn put_namespace(&mut self, name: &str, labels: Labels) -> BTreeSet<ObjectKey> {
+        match self.namespaces.get_mut(name) {
+            Some(known) if *known.labels == labels => return BTreeSet::new(),
+            Some(known) => {
+                known.labels = Arc::new(labels);
+                known.changes.count();
+            }
+            None => {
+                let known = Namespace { labels: Arc::new(labels), changes: Changes::default() };
+                self.namespaces.insert(name.to_owned(), known);
+            }
+        }
+        let members = self.members.get(name).cloned().unwrap_or_default();
+        self.judge_again(members)
+    }
+
+    /// Forgets a namespace. Returns the objects to look at again.
+    pub fn remove_namespace(&mut self, name: &str) -> BTreeSet<ObjectKey> {
+        let Some(gone) = self.namespaces.remove(name) else { return BTreeSet::new() };
+        gone.changes.count();
+        let members = self.members.get(name).cloned().unwrap_or_default();
+        self.judge_again(members)
+    }
+
+    /// The names of all namespaces.
+    pub fn namespaces(&self) -> Vec<String> {
+        self.namespaces.keys().cloned().collect()
+    }
+
+    /// Takes in which account credentials turned out to be of. Returns the
+    /// objects whose standing may have changed with it.
+    pub fn learn(&mut self, credentials: &Credentials, account: &str) -> BTreeSet<ObjectKey> {
+        if self.account(credentials) == Some(account) {
+            return BTreeSet::new();
+        }
+        self.accounts.insert(credentials.clone(), account.to_owned());
         let mut touched = BTreeSet::new();
-        for contested in old.contested() {
+        let uses = |claimant: &&Arc<Claimant>| claimant.credentials.of(Service::Ses) == credentials;
+        for claimant in self.claimants.values().filter(uses) {
+            let ranks = claimant.contested().filter_map(|contested| self.ranks.get(&contested));
+            let others = ranks.flatten().map(|(_, _, key)| key).filter(|key| **key != claimant.key);
+            let before = touched.len();
+            touched.extend(others.cloned());
+            if touched.len() > before {
+                touched.insert(claimant.key.clone());
+            }
+        }
+        touched
+    }
+
+    /// How an object stands against policies and all others. `None` where it
+    /// claims nothing, or where its namespace is not known yet.
+    pub fn standing(&self, key: &ObjectKey) -> Option<Standing> {
+        let me = self.claimants.get(key)?;
+        let namespace = self.namespaces.get(&key.namespace)?;
+        let mut contenders = BTreeMap::new();
+        for contested in me.contested() {
+            let ranks = self.ranks.get(&contested).into_iter().flatten();
+            let others = ranks.filter(|rank| rank.2 != *key);
+            let here = others.filter_map(|rank| self.contender(me, rank, &contested.1));
+            contenders.insert(contested.1.clone(), here.collect());
+        }
+        let taken_from = me.take_over.as_ref().and_then(|owner| self.owners.get(owner)).cloned();
+        Some(Standing::new(
+            Arc::clone(me),
+            contenders,
+            taken_from,
+            Arc::clone(&self.policies),
+            Arc::clone(&namespace.labels),
+            Footing([self.changes.generation(), namespace.changes.generation()]),
+        ))
+    }
+
+    fn contender(&self, me: &Claimant, rank: &Rank, place: &Place) -> Option<Contender> {
+        let other = self.claimants.get(&rank.2)?;
+        let same = match place {
+            Place::Name(_) => Same::Yes,
+            Place::Region(_) => self.same_account(&me.credentials.ses, &other.credentials.ses),
+        };
+        let rival = Rival { key: rank.2.clone(), owner: other.owner.clone() };
+        (same != Same::No).then(|| Contender { rival, before_us: *rank < me.rank(), same })
+    }
+
+    fn same_account(&self, ours: &Credentials, theirs: &Credentials) -> Same {
+        if ours == theirs {
+            return Same::Yes;
+        }
+        match (self.account(ours), self.account(theirs)) {
+            (Some(ours), Some(theirs)) if ours == theirs => Same::Yes,
+            (Some(_), Some(_)) => Same::No,
+            _ => Same::Unknown,
+        }
+    }
+
+    /// The account that STS reported, or that a role's ARN names: a role that
+    /// cannot be assumed must not leave others without a decision.
+    fn account<'a>(&'a self, credentials: &'a Credentials) -> Option<&'a str> {
+        let reported = self.accounts.get(credentials).map(String::as_str);
+        reported.or_else(|| match credentials {
+            Credentials::Ambient => None,
+            Credentials::Role { arn, .. } => Some(arn.account()),
+        })
+    }
+
+    /// Whether an object may hold what it asks for.
+    fn holds(&self, claimant: &Claimant) -> bool {
+        let namespace = self.namespaces.get(&claimant.key.namespace);
+        claimant.manages
+            && namespace.is_some_and(|namespace| {
+                self.policies.decide(&claimant.ask(&namespace.labels)).is_ok()
+            })
+    }
+
+    /// Enters an object among those who hold, if it may.
+    fn enter(&mut self, claimant: &Claimant) -> BTreeSet<ObjectKey> {
+        let mut touched = BTreeSet::new();
+        if !self.holds(claimant) {
+            return touched;
+        }
+        for contested in claimant.contested() {
+            let ranks = self.ranks.entry(contested).or_default();
+            touched.extend(ranks.iter().map(|(_, _, key)| key.clone()));
+            ranks.insert(claimant.rank());
+        }
+        touched
+    }
+
+    fn leave(&mut self, claimant: &Claimant) -> BTreeSet<ObjectKey> {
+        let mut touched = BTreeSet::new();
+        for contested in claimant.contested() {
             let Some(ranks) = self.ranks.get_mut(&contested) else { continue };
-            ranks.remove(&old.rank());
+            if !ranks.remove(&claimant.rank()) {
+                continue;
+            }
             touched.extend(ranks.iter().map(|(_, _, key)| key.clone()));
             if ranks.is_empty() {
                 self.ranks.remove(&contested);
@@ -92,22 +265,25 @@ impl Claims {
         touched
     }
 
-    /// How an object stands against all others. `None` where it claims nothing.
-    pub fn standing(&self, key: &ObjectKey) -> Option<Standing> {
-        let me = self.claimants.get(key)?;
-        let mut rivals = BTreeMap::new();
-        for contested in me.contested() {
-            let ranks = self.ranks.get(&contested).into_iter().flatten();
-            let mine = me.rank();
-            let others = ranks.filter(|rank| rank.2 != *key);
-            let rivals_here = others.filter_map(|rank| {
-                let owner = self.claimants.get(&rank.2)?.owner.clone();
-                Some((Rival { key: rank.2.clone(), owner }, *rank < mine))
-            });
-            rivals.insert(contested.1, rivals_here.collect());
+    /// After a change of the policies everybody is judged anew: changes are
+    /// rare, and what a policy names tells little of whom it takes from.
+    fn judge(&mut self, change: impl FnOnce(&mut Policies) -> bool) -> BTreeSet<ObjectKey> {
+        if !change(Arc::make_mut(&mut self.policies)) {
+            return BTreeSet::new();
         }
-        let taken_from = me.take_over.as_ref().and_then(|owner| self.owners.get(owner)).cloned();
-        Some(Standing { me: me.clone(), rivals, taken_from })
+        self.changes.count();
+        self.judge_again(self.claimants.keys().cloned().collect())
+    }
+
+    fn judge_again(&mut self, keys: BTreeSet<ObjectKey>) -> BTreeSet<ObjectKey> {
+        let mut touched = BTreeSet::new();
+        for key in &keys {
+            let Some(claimant) = self.claimants.get(key).cloned() else { continue };
+            touched.extend(self.leave(&claimant));
+            touched.extend(self.enter(&claimant));
+        }
+        touched.extend(keys);
+        touched
     }
 }
 
@@ -122,60 +298,18 @@ impl Claimant {
             Place::Name(_) => Contested(None, place.clone()),
         })
     }
-}
 
-/// How one object stands against all others, at one moment.
-#[derive(Clone, Debug)]
-pub struct Standing {
-    me: Claimant,
-    /// Per place, the other claimants and whether each goes before us.
-    rivals: BTreeMap<Place, Vec<(Rival, bool)>>,
-    /// The object of this operator that the take-over annotation would rob.
-    taken_from: Option<ObjectKey>,
-}
-
-impl Standing {
-    /// Who the object's markers speak for.
-    pub fn owner(&self) -> &Owner {
-        &self.me.owner
-    }
-
-    /// The object.
-    pub fn key(&self) -> &ObjectKey {
-        &self.me.key
-    }
-
-    /// Leave to look.
-    pub fn sight(&self) -> Sight {
-        Sight::new(self.me.key.clone(), self.me.credentials.clone())
-    }
-
-    /// Leave to write at `place`, where `marker` is the marker that decides
-    /// there: the one at the name, or at the name that SES holds.
-    ///
-    /// # Errors
-    /// The rival that holds the place instead.
-    pub fn claim(&self, place: &Place, marker: Option<&Marker>) -> Result<Grant, Rival> {
-        let rivals = self.rivals.get(place).map_or(&[][..], Vec::as_slice);
-        let by_marker_of = marker.map(|marker| &marker.owner);
-        let grant = || {
-            let credentials = self.me.credentials.of(place.service()).clone();
-            Grant::new(self.me.key.clone(), self.me.domain.clone(), place.clone(), credentials)
-        };
-        if by_marker_of == Some(&self.me.owner) {
-            return Ok(grant());
+    /// The whole of what the spec asks for.
+    pub(super) fn ask<'a>(&'a self, labels: &'a Labels) -> Ask<'a> {
+        Ask {
+            namespace: &self.key.namespace,
+            labels,
+            domain: &self.domain,
+            places: &self.asked,
+            also: None,
+            credentials: &self.credentials,
+            spf_includes: &self.spf_includes,
+            take_over: false,
         }
-        let by_marker = rivals.iter().find(|(rival, _)| Some(&rival.owner) == by_marker_of);
-        let by_age = || rivals.iter().find(|(_, before_us)| *before_us);
-        match by_marker.or_else(by_age) {
-            Some((rival, _)) => Err(rival.clone()),
-            None => Ok(grant()),
-        }
-    }
-
-    /// The object of this operator whose marker the take-over annotation
-    /// spells out: such a marker is never handed over.
-    pub fn taken_from(&self) -> Option<&ObjectKey> {
-        self.taken_from.as_ref()
     }
 }

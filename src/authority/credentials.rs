@@ -1,5 +1,9 @@
 //! Whose credentials a call is made with.
 
+use std::fmt;
+
+use crate::mail::RoleArn;
+
 /// What an object needs credentials for; they may be of different accounts.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Service {
@@ -18,11 +22,21 @@ pub enum Credentials {
     /// Of a role that the operator assumes on behalf of a namespace: one session
     /// serves all objects of the namespace.
     Role {
-        /// `arn:aws:iam::123456789012:role/name`.
-        arn: String,
+        /// Which.
+        arn: RoleArn,
         /// Named by the external id and the session's tags.
         namespace: String,
     },
+}
+
+/// As the message about a refusal names them.
+impl fmt::Display for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ambient => f.write_str("the operator's credentials"),
+            Self::Role { arn, .. } => write!(f, "the role {arn}"),
+        }
+    }
 }
 
 /// The credentials that an object asks for, by service.

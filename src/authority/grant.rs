@@ -1,7 +1,10 @@
 //! The proofs of authority. Only [`super::Standing`] makes them, they cannot be
 //! cloned, and adapters take them by value: an unauthorised call does not compile.
+//! Each ends with the policies and labels that it rests on.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::credentials::{Credentials, Service, ServiceCredentials};
 use crate::mail::{DomainName, MailFromDomain, Region};
@@ -49,16 +52,66 @@ impl fmt::Display for Place {
     }
 }
 
-/// Leave to read what the decision about an object needs.
+/// Counts the changes of something that decisions rest on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Changes(Arc<AtomicU64>);
+
+impl Changes {
+    /// It has changed: what rested on it until now stands no longer.
+    pub(super) fn count(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn generation(&self) -> Generation {
+        Generation { changes: self.clone(), at: self.0.load(Ordering::SeqCst) }
+    }
+}
+
+/// A moment between two changes.
+#[derive(Clone, Debug)]
+pub(super) struct Generation {
+    changes: Changes,
+    at: u64,
+}
+
+/// The generations of the policies, and of the namespace's labels, that a
+/// decision rests on.
+#[derive(Clone, Debug)]
+pub(super) struct Footing(pub(super) [Generation; 2]);
+
+impl Footing {
+    fn stands(&self) -> bool {
+        self.0.iter().all(|then| then.changes.0.load(Ordering::SeqCst) == then.at)
+    }
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug)]
+pub enum Look<'a> {
+    /// The account behind the credentials of a service, and what needs no more
+    /// than being its user.
+    Account(Service),
+    /// An identity in a region: the object's, or one that a MAIL FROM domain would be.
+    Identity(&'a DomainName, &'a Region),
+    /// What Route 53 and DNS hold at or around a name.
+    Name(&'a DomainName),
+}
+
+/// Leave to read one thing that the decision about an object needs.
 #[derive(Debug)]
 pub struct Sight {
     object: ObjectKey,
     credentials: ServiceCredentials,
+    footing: Footing,
 }
 
 impl Sight {
-    pub(super) fn new(object: ObjectKey, credentials: ServiceCredentials) -> Self {
-        Self { object, credentials }
+    pub(super) fn new(
+        object: ObjectKey,
+        credentials: ServiceCredentials,
+        footing: Footing,
+    ) -> Self {
+        Self { object, credentials, footing }
     }
 
     /// For whom, and who is woken when the answer is there.
@@ -70,6 +123,11 @@ impl Sight {
     pub fn credentials(&self, service: Service) -> &Credentials {
         self.credentials.of(service)
     }
+
+    /// Whether what it rests on is still so. Asked when the call leaves.
+    pub fn stands(&self) -> bool {
+        self.footing.stands()
+    }
 }
 
 /// Leave to write to one place on behalf of one object.
@@ -79,6 +137,7 @@ pub struct Grant {
     domain: DomainName,
     place: Place,
     credentials: Credentials,
+    footing: Footing,
 }
 
 impl Grant {
@@ -87,8 +146,9 @@ impl Grant {
         domain: DomainName,
         place: Place,
         credentials: Credentials,
+        footing: Footing,
     ) -> Self {
-        Self { object, domain, place, credentials }
+        Self { object, domain, place, credentials, footing }
     }
 
     /// For whom, and who is woken when a permit is there.
@@ -109,5 +169,10 @@ impl Grant {
     /// With what to write there.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// Whether what it rests on is still so. Asked when the call leaves.
+    pub fn stands(&self) -> bool {
+        self.footing.stands()
     }
 }

@@ -16,14 +16,15 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::call::{Operation, Target};
+use super::caller::{Caller, Callers, Payer};
 use super::clients::Clients;
 use super::lane::{Event, Lane};
 use super::lock;
-use super::memo::Memo;
+use super::memo::{Asked, Memo};
 use super::memos::Memos;
 use super::writers::Writers;
 use super::{Call, Error, ErrorKind, Observer, Settings, Wake};
-use crate::authority::Sight;
+use crate::authority::{Credentials, Sight};
 use crate::clock::Clock;
 use crate::mail::Region;
 
@@ -37,10 +38,10 @@ const STS_RATE: f64 = 5.0;
 /// Which bucket a call draws from.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) enum LaneKey {
-    /// SES counts by region and action.
-    Ses(Operation, Region),
-    /// Route 53 counts all actions together.
-    Route53,
+    /// SES counts by account, region and action.
+    Ses(Payer, Operation, Region),
+    /// Route 53 counts by account, all actions together.
+    Route53(Payer),
     Sts,
 }
 
@@ -48,7 +49,7 @@ pub(super) enum LaneKey {
 pub(super) struct Access {
     pub(super) settings: Settings,
     pub(super) clock: Clock,
-    pub(super) clients: Clients,
+    callers: Callers,
     pub(super) memos: Memos,
     pub(super) writers: Mutex<Writers>,
     pub(super) wake: Wake,
@@ -83,7 +84,7 @@ pub(super) trait Ask: Clone + Eq + Hash + Send + Sync + 'static {
     type Value: Clone + Send + 'static;
 
     /// Where its answers are kept.
-    fn memo(memos: &Memos) -> &Memo<Self, Self::Value>;
+    fn memo(memos: &Memos) -> &Memo<Asked<Self>, Self::Value>;
 
     /// Asks it.
     fn read(&self, reader: &Reader) -> impl Future<Output = Result<Self::Value, Error>> + Send;
@@ -100,9 +101,9 @@ impl Access {
     ) -> Self {
         Self {
             memos: Memos::new(&settings),
+            callers: Callers::new(clients, &settings.owner_id),
             settings,
             clock,
-            clients,
             writers: Mutex::default(),
             wake,
             observer,
@@ -112,18 +113,17 @@ impl Access {
     }
 
     /// Sends a question on its way, on behalf of an object.
-    pub(super) fn start<Q: Ask>(self: &Arc<Self>, question: Q, sight: Sight) {
+    pub(super) fn start<Q: Ask>(self: &Arc<Self>, asked: Asked<Q>, sight: Sight) {
         let access = Arc::clone(self);
         self.spawn(async move {
-            let mut next = Some(sight.object().clone());
-            while let Some(object) = next {
-                let reader = Reader::new(&access, object.namespace, question.clone());
-                let result = question.read(&reader).await;
-                let memo = Q::memo(&access.memos);
-                let landed = memo.landed(&question, result, access.clock.now());
-                landed.wake.iter().for_each(|object| (access.wake)(object));
-                next = landed.again;
-            }
+            let reader = Reader::new(&access, sight, asked.clone());
+            let result = asked.question.read(&reader).await;
+            let memo = Q::memo(&access.memos);
+            let woken = match result {
+                Err(error) if error.kind() == ErrorKind::Revoked => memo.dropped(&asked),
+                result => memo.landed(&asked, result, access.clock.now()),
+            };
+            woken.iter().for_each(|object| (access.wake)(object));
         });
     }
 
@@ -133,10 +133,26 @@ impl Access {
         }
     }
 
+    /// Who calls with these credentials.
+    pub(super) fn caller(&self, credentials: &Credentials) -> Arc<Caller> {
+        self.callers.of(credentials, self.clock.now())
+    }
+
+    /// Waits, on behalf of a namespace, for a turn to call.
+    pub(super) async fn turn(self: &Arc<Self>, key: &LaneKey, namespace: &str) {
+        let lane = self.lane(key);
+        let (turn, start) = lane.queue_call(namespace);
+        if start {
+            self.work(lane);
+        }
+        // Its sender is dropped only with the lane, which is not dropped before.
+        let _ = turn.await;
+    }
+
     pub(super) fn lane(&self, key: &LaneKey) -> Arc<Lane> {
         let rate = match key {
             LaneKey::Ses(..) => self.settings.ses_rate,
-            LaneKey::Route53 => self.settings.route53_rate,
+            LaneKey::Route53(_) => self.settings.route53_rate,
             LaneKey::Sts => STS_RATE,
         };
         Arc::clone(lock(&self.lanes).entry(key.clone()).or_insert_with(|| Lane::new(rate)))
@@ -187,8 +203,10 @@ impl Access {
 
 /// Makes the calls of one question.
 pub(super) struct Reader {
-    pub(super) access: Arc<Access>,
-    namespace: String,
+    access: Arc<Access>,
+    credentials: Credentials,
+    caller: Arc<Caller>,
+    sight: Sight,
     /// Tells the memo that the question leaves now.
     stamp: Box<dyn Fn() + Send + Sync>,
     /// Whether its first call has been answered: the age of an answer made of
@@ -197,48 +215,62 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    fn new<Q: Ask>(access: &Arc<Access>, namespace: String, question: Q) -> Self {
+    fn new<Q: Ask>(access: &Arc<Access>, sight: Sight, asked: Asked<Q>) -> Self {
+        let credentials = asked.credentials.clone();
+        let caller = access.caller(&credentials);
         let shared = Arc::clone(access);
-        let stamp = move || Q::memo(&shared.memos).sent(&question, shared.clock.now());
-        let access = Arc::clone(access);
-        Self { access, namespace, stamp: Box::new(stamp), begun: AtomicBool::new(false) }
+        let stamp = move || Q::memo(&shared.memos).sent(&asked, shared.clock.now());
+        let (access, stamp) = (Arc::clone(access), Box::new(stamp));
+        Self { access, credentials, caller, sight, stamp, begun: AtomicBool::new(false) }
     }
 
-    /// Waits for a turn and makes a call; throttled, waits for another turn.
+    /// With what it is asked.
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// STS has said of which account these credentials are.
+    pub(super) fn is_of(&self, account: &str) {
+        self.caller.is_of(account);
+    }
+
+    /// Waits for a turn and makes a call, if it still may; throttled, waits for
+    /// another turn, and without the session that it left with, asks once more with a new one.
     pub(super) async fn call<T, E, F>(
         &self,
-        key: LaneKey,
+        lane: impl Fn(Payer) -> LaneKey,
         target: &Target,
-        send: impl Fn() -> F,
+        send: impl Fn(&Clients) -> F,
     ) -> Result<T, Error>
     where
         E: StdError + ProvideErrorMetadata + 'static,
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
-        let mut tries = 1;
+        let (mut tries, mut renewed) = (1, false);
         loop {
-            self.turn(&key).await;
+            self.must_stand(target)?;
+            let clients = self.caller.clients(&self.access).await?;
+            let key = lane(self.caller.payer());
+            self.access.turn(&key, &self.sight.object().namespace).await;
+            self.must_stand(target)?;
             if !self.begun.load(Ordering::Relaxed) {
                 (self.stamp)();
             }
-            let result = self.access.transmit(&key, target, send()).await;
+            let call = send(clients);
+            let result = self.caller.transmit(&self.access, &key, target, call).await;
+            let ended = !renewed && result.as_ref().is_err_and(Error::ends_session);
             let throttled =
                 result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Throttled);
-            if !throttled || tries == THROTTLED_TRIES {
+            if !ended && (!throttled || tries == THROTTLED_TRIES) {
                 self.begun.store(true, Ordering::Relaxed);
                 return result;
             }
+            renewed |= ended;
             tries += 1;
         }
     }
 
-    async fn turn(&self, key: &LaneKey) {
-        let lane = self.access.lane(key);
-        let (turn, start) = lane.queue_call(&self.namespace);
-        if start {
-            self.access.work(lane);
-        }
-        // The lane cannot go away while it is held here.
-        let _ = turn.await;
+    fn must_stand(&self, target: &Target) -> Result<(), Error> {
+        if self.sight.stands() { Ok(()) } else { Err(Error::revoked(target)) }
     }
 }

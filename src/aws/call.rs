@@ -10,6 +10,8 @@ use crate::mail::Region;
 pub enum Operation {
     /// STS: which account the credentials are of. Needs no permission.
     GetCallerIdentity,
+    /// STS: a session of a role, with the operator's own credentials.
+    AssumeRole,
     /// SES.
     GetEmailIdentity,
     /// SES: the only write there.
@@ -26,8 +28,9 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, for IAM policies and metrics.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::GetCallerIdentity,
+        Self::AssumeRole,
         Self::GetEmailIdentity,
         Self::PutEmailIdentityMailFromAttributes,
         Self::ListHostedZonesByName,
@@ -39,7 +42,7 @@ impl Operation {
     /// The service's prefix in IAM: `sts`, `ses` or `route53`.
     pub fn service(self) -> &'static str {
         match self {
-            Self::GetCallerIdentity => "sts",
+            Self::GetCallerIdentity | Self::AssumeRole => "sts",
             Self::GetEmailIdentity | Self::PutEmailIdentityMailFromAttributes => "ses",
             Self::ListHostedZonesByName
             | Self::ListResourceRecordSets
@@ -52,6 +55,7 @@ impl Operation {
     pub fn name(self) -> &'static str {
         match self {
             Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::AssumeRole => "AssumeRole",
             Self::GetEmailIdentity => "GetEmailIdentity",
             Self::PutEmailIdentityMailFromAttributes => "PutEmailIdentityMailFromAttributes",
             Self::ListHostedZonesByName => "ListHostedZonesByName",

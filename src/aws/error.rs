@@ -11,7 +11,9 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::call::Target;
+use super::clearance::NotCleared;
 use super::text::legible;
+use crate::authority::Credentials;
 
 /// What kind of failure; bounded, so that it may label a metric.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -20,6 +22,8 @@ pub enum ErrorKind {
     AccessDenied,
     /// There are no credentials, or AWS does not accept them.
     Credentials,
+    /// STS does not let the operator assume the role.
+    RoleRefused,
     /// Too many requests.
     Throttled,
     /// AWS failed, was not reached, or did not answer in time. A write may have
@@ -37,6 +41,8 @@ pub enum ErrorKind {
     BadRequest,
     /// A quota on the number of things is used up.
     LimitExceeded,
+    /// Not sent: the policies that allowed it have changed meanwhile.
+    Revoked,
 }
 
 impl ErrorKind {
@@ -45,6 +51,7 @@ impl ErrorKind {
         match self {
             Self::AccessDenied => "AccessDenied",
             Self::Credentials => "Credentials",
+            Self::RoleRefused => "RoleRefused",
             Self::Throttled => "Throttled",
             Self::Unavailable => "Unavailable",
             Self::NotFound => "NotFound",
@@ -53,6 +60,7 @@ impl ErrorKind {
             Self::PriorRequest => "PriorRequest",
             Self::BadRequest => "BadRequest",
             Self::LimitExceeded => "LimitExceeded",
+            Self::Revoked => "Revoked",
         }
     }
 }
@@ -66,6 +74,8 @@ pub struct Error {
     action: String,
     /// What it was about.
     thing: String,
+    /// Who asked.
+    who: Credentials,
     /// AWS's own words where they tell something, made legible.
     detail: String,
 }
@@ -84,20 +94,52 @@ impl Error {
     /// Whether it may go away by itself.
     pub fn is_transient(&self) -> bool {
         use ErrorKind::{PriorRequest, Throttled, Unavailable};
-        matches!(self.kind, PriorRequest | Throttled | Unavailable) || self.is_outdated()
+        matches!(self.kind, PriorRequest | Throttled | Unavailable)
+            || self.is_outdated()
+            || self.ends_session()
     }
 
-    /// Whether a compare-and-swap was lost: what the change rested on is not
-    /// so any more, and a new look will show it.
+    /// Whether AWS did not take the session of a role: a new one is obtained.
+    pub(super) fn ends_session(&self) -> bool {
+        self.kind == ErrorKind::Credentials && self.who != Credentials::Ambient
+    }
+
+    /// With whose credentials the call was made.
+    pub(super) fn met_by(self, credentials: &Credentials) -> Self {
+        Self { who: credentials.clone(), ..self }
+    }
+
+    /// Why a role cannot be assumed: what STS refuses there is about the role,
+    /// and it takes the external id to allow it.
+    pub(super) fn of_role(self, external_id: &str) -> Self {
+        use ErrorKind::{AccessDenied, BadRequest, RoleRefused};
+        if !matches!(self.kind, AccessDenied | BadRequest) {
+            return self;
+        }
+        let detail = format!(
+            "{}; the operator asks with the external id {external_id} and with session tags",
+            self.detail
+        );
+        Self { kind: RoleRefused, detail, ..self }
+    }
+
+    /// Whether what the call rested on is not so any more, and a new look will
+    /// show it: a compare-and-swap was lost, or policies have changed.
     pub fn is_outdated(&self) -> bool {
         const LOST: [&str; 3] = ["already exists", "was not found", "do not match the current"];
-        self.kind == ErrorKind::InvalidChangeBatch
-            && LOST.iter().any(|text| self.detail.contains(text))
+        let lost = self.kind == ErrorKind::InvalidChangeBatch
+            && LOST.iter().any(|text| self.detail.contains(text));
+        lost || self.kind == ErrorKind::Revoked
     }
 
     /// A request that this operator must not send.
     pub(super) fn refused(target: &Target, detail: &str) -> Self {
         Self::new(target, ErrorKind::BadRequest, detail)
+    }
+
+    /// A request that was allowed and is, for all that is known now, not any more.
+    pub(super) fn revoked(target: &Target) -> Self {
+        Self::new(target, ErrorKind::Revoked, "policies have changed; it is decided again")
     }
 
     /// An answer without the parts that it must have.
@@ -107,7 +149,8 @@ impl Error {
 
     fn new(target: &Target, kind: ErrorKind, detail: &str) -> Self {
         let action = target.operation.iam_action();
-        Self { kind, action, thing: target.thing.clone(), detail: legible(detail) }
+        let (thing, who) = (target.thing.clone(), Credentials::Ambient);
+        Self { kind, action, thing, who, detail: legible(detail) }
     }
 
     pub(super) fn from_sdk<E>(target: &Target, error: &SdkError<E, HttpResponse>) -> Self
@@ -121,11 +164,12 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, action, thing, detail } = self;
+        let Self { kind, action, thing, who, detail } = self;
         write!(f, "{action} on {thing}: ")?;
         match kind {
-            ErrorKind::AccessDenied => {
-                f.write_str("access denied; allow the action to the operator's role")
+            ErrorKind::AccessDenied => write!(f, "access denied to {who}"),
+            ErrorKind::Credentials if self.ends_session() => {
+                write!(f, "AWS ended the session of {who} ({detail}); another is obtained")
             }
             ErrorKind::Credentials => write!(
                 f,
@@ -140,9 +184,11 @@ impl fmt::Display for Error {
                 write!(f, "{detail}; remove what is not needed or have the quota raised")
             }
             ErrorKind::NotVerified => write!(f, "{detail}; finish its verification in SES"),
-            ErrorKind::NotFound | ErrorKind::InvalidChangeBatch | ErrorKind::BadRequest => {
-                f.write_str(detail)
-            }
+            ErrorKind::RoleRefused
+            | ErrorKind::NotFound
+            | ErrorKind::InvalidChangeBatch
+            | ErrorKind::BadRequest
+            | ErrorKind::Revoked => f.write_str(detail),
         }
     }
 }
@@ -160,6 +206,9 @@ where
         return (ErrorKind::Credentials, "none could be obtained".to_owned());
     }
     let unavailable = |detail: &str| (ErrorKind::Unavailable, detail.to_owned());
+    if let Some(held) = source::<NotCleared>(error) {
+        return unavailable(&held.to_string());
+    }
     match error {
         SdkError::TimeoutError(_) => unavailable("no answer in time"),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
@@ -263,6 +312,7 @@ mod tests {
 
     use super::super::call::Operation;
     use super::*;
+    use crate::mail::RoleArn;
 
     fn answer(status: u16) -> HttpResponse {
         let status = StatusCode::try_from(status).unwrap_or_else(|_| unreachable!("a status"));
@@ -308,7 +358,7 @@ mod tests {
         let denied = error(403, "AccessDenied", "User: arn:aws:sts::1:assumed-role/r/17000000 …");
         assert_eq!(
             denied.to_string(),
-            "ses:GetEmailIdentity on example.com: access denied; allow the action to the operator's role"
+            "ses:GetEmailIdentity on example.com: access denied to the operator's credentials"
         );
         let bad =
             |id: &str| error(400, "BadRequestException", &format!("no\u{7} (RequestId: {id})"));
@@ -318,6 +368,43 @@ mod tests {
         assert_eq!(error(500, "A", "x").to_string(), error(503, "B", "y").to_string());
         let credentials = error(403, "ExpiredToken", "expired at 2026-08-01T10:00:00Z").to_string();
         assert!(credentials.contains("(ExpiredToken)"), "{credentials}");
+    }
+
+    fn role() -> Credentials {
+        let arn = RoleArn::parse("arn:aws:iam::123456789012:role/dns");
+        let arn = arn.unwrap_or_else(|_| unreachable!("the ARN of a role"));
+        Credentials::Role { arn, namespace: "mail".into() }
+    }
+
+    #[test]
+    fn a_role_that_is_refused_something_is_named() {
+        let denied = error(403, "AccessDenied", "no").met_by(&role());
+        assert!(
+            denied
+                .to_string()
+                .ends_with("access denied to the role arn:aws:iam::123456789012:role/dns")
+        );
+        let ended = error(403, "ExpiredTokenException", "no");
+        assert!(!ended.is_transient(), "the operator's own do not renew themselves");
+        let ended = ended.met_by(&role());
+        assert!(ended.is_transient() && ended.ends_session());
+        assert!(ended.to_string().contains("the session of the role arn:"), "{ended}");
+    }
+
+    #[test]
+    fn what_sts_says_of_a_role_is_the_same_for_each_session_of_the_operator() {
+        let said = |session: &str| {
+            error(403, "AccessDenied", &format!("User: arn:aws:sts::1:assumed-role/op/{session} is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::2:role/x")).of_role("owner/mail")
+        };
+        let (one, other) = (said("web-identity-token-1700000000000"), said("s2"));
+        assert_eq!(one, other);
+        assert_eq!((one.kind(), one.is_transient()), (ErrorKind::RoleRefused, false));
+        let text = one.to_string();
+        for part in ["assumed-role/op is not", "arn:aws:iam::2:role/x", "external id owner/mail "] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        let busy = error(503, "ServiceUnavailable", "").of_role("owner/mail");
+        assert_eq!(busy.kind(), ErrorKind::Unavailable);
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! What AWS answered, who waits for what, and which answers still count.
+//! What AWS answered, with which credentials, who waits for what, and which
+//! answers still count.
 //!
 //! An answer counts for an object if its request was sent no earlier than the
 //! object asks for, and after the last write of ours that it could have missed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -12,7 +13,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::lock;
 use super::{Error, Reply};
-use crate::authority::ObjectKey;
+use crate::authority::{Credentials, ObjectKey};
+
+/// A question as it is asked with some credentials: others may get another
+/// answer.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Asked<Q> {
+    pub(super) credentials: Credentials,
+    pub(super) question: Q,
+}
 
 /// Answers older than this are forgotten.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(2);
@@ -46,17 +55,20 @@ pub(super) struct Backoff {
 #[derive(Debug)]
 struct Entry<V> {
     answer: Option<(Timestamp, V)>,
-    failure: Option<Failure>,
+    failures: Failures,
     flight: Option<Flight>,
-    /// With the moment from which on an answer counts for each.
-    waiters: HashMap<ObjectKey, Timestamp>,
+    waiters: HashSet<ObjectKey>,
 }
 
 impl<V> Default for Entry<V> {
     fn default() -> Self {
-        Self { answer: None, failure: None, flight: None, waiters: HashMap::new() }
+        Self { answer: None, failures: Failures::default(), flight: None, waiters: HashSet::new() }
     }
 }
+
+/// Failures in a row, and how long to leave it alone after the last.
+#[derive(Debug, Default)]
+pub(super) struct Failures(Option<Failure>);
 
 #[derive(Debug)]
 struct Failure {
@@ -71,14 +83,6 @@ struct Flight {
     sent: Option<Timestamp>,
     /// A write finished since it was sent, so that the answer may miss it.
     outdated: bool,
-}
-
-/// What to do when an answer is in.
-#[derive(Debug, Default, Eq, PartialEq)]
-pub(super) struct Landed {
-    pub(super) wake: Vec<ObjectKey>,
-    /// Somebody needs a later answer: ask again, on behalf of this object.
-    pub(super) again: Option<ObjectKey>,
 }
 
 impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
@@ -102,12 +106,10 @@ impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
             return (Reply::Known { sent: *sent, value: value.clone() }, false);
         }
         let idle = entry.flight.is_none();
-        if let Some(failure) = entry.failure.as_ref().filter(|f| idle && now < f.retry_at) {
-            let (error, retry_at) = (failure.error.clone(), failure.retry_at);
+        if let Some((error, retry_at)) = entry.failures.at(now).filter(|_| idle) {
             return (Reply::Failed { error, retry_at }, false);
         }
-        let wanted = entry.waiters.entry(object.clone()).or_insert(not_before);
-        *wanted = not_before.max(*wanted);
+        entry.waiters.insert(object.clone());
         entry.flight.get_or_insert_default();
         (Reply::NotYet, idle)
     }
@@ -121,22 +123,39 @@ impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
         }
     }
 
-    /// AWS answered, or failed to.
-    pub(super) fn landed(&self, question: &Q, result: Result<V, Error>, now: Timestamp) -> Landed {
+    /// The question did not leave: what it was asked on has changed. Returns
+    /// those to be woken, who ask again if they still may.
+    pub(super) fn dropped(&self, question: &Q) -> Vec<ObjectKey> {
+        let mut state = lock(&self.state);
+        let Some(entry) = state.entries.get_mut(question) else { return Vec::new() };
+        entry.flight = None;
+        entry.waiters.drain().collect()
+    }
+
+    /// AWS answered, or failed to. Returns those to be woken; who needs a later
+    /// answer asks again, by a leave of its own.
+    pub(super) fn landed(
+        &self,
+        question: &Q,
+        result: Result<V, Error>,
+        now: Timestamp,
+    ) -> Vec<ObjectKey> {
         let mut state = lock(&self.state);
         state.sweep(now);
         let entry = state.entries.entry(question.clone()).or_default();
         let flight = entry.flight.take().unwrap_or_default();
         match result {
-            Ok(value) => entry.answered(&flight, value, now),
+            Ok(value) => {
+                entry.failures.forget();
+                if !flight.outdated {
+                    entry.answer = Some((flight.sent.unwrap_or(now), value));
+                }
+            }
             Err(error) => {
-                let count = entry.failure.as_ref().map_or(0, |failure| failure.count) + 1;
-                let retry_at = now + self.retry.pause(question, count);
-                entry.failure = Some(Failure { error, retry_at, count });
-                let wake = entry.waiters.drain().map(|(object, _)| object).collect();
-                Landed { wake, again: None }
+                entry.failures.note(error, self.retry, question, now);
             }
         }
+        entry.waiters.drain().collect()
     }
 
     /// A write has ended, however it ended: answers to these questions that
@@ -152,24 +171,6 @@ impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
     }
 }
 
-impl<V> Entry<V> {
-    fn answered(&mut self, flight: &Flight, value: V, now: Timestamp) -> Landed {
-        let sent = flight.sent.unwrap_or(now);
-        self.failure = None;
-        let mut landed = Landed::default();
-        if !flight.outdated {
-            self.answer = Some((sent, value));
-            let served = self.waiters.extract_if(|_, not_before| *not_before <= sent);
-            landed.wake = served.map(|(object, _)| object).collect();
-        }
-        landed.again = self.waiters.keys().next().cloned();
-        if landed.again.is_some() {
-            self.flight = Some(Flight::default());
-        }
-        landed
-    }
-}
-
 impl<Q: Eq + Hash, V> State<Q, V> {
     fn sweep(&mut self, now: Timestamp) {
         self.answered += 1;
@@ -180,12 +181,36 @@ impl<Q: Eq + Hash, V> State<Q, V> {
         let young = |at: Timestamp| now.duration_since(at) < MAX_AGE;
         self.entries.retain(|_, entry| {
             let answer = entry.answer.as_ref().is_some_and(|(sent, _)| young(*sent));
-            let failure = entry.failure.as_ref().is_some_and(|failure| young(failure.retry_at));
+            let failure = entry.failures.0.as_ref().is_some_and(|f| young(f.retry_at));
             entry.flight.is_some() || answer || failure
         });
         if self.entries.len() > MAX_ENTRIES {
             self.entries.retain(|_, entry| entry.flight.is_some());
         }
+    }
+}
+
+impl Failures {
+    /// One more.
+    pub(super) fn note(&mut self, error: Error, pace: Backoff, of: &impl Hash, now: Timestamp) {
+        let count = self.0.as_ref().map_or(0, |failure| failure.count) + 1;
+        self.0 = Some(Failure { error, retry_at: now + pace.pause(of, count), count });
+    }
+
+    /// A success ends the row.
+    pub(super) fn forget(&mut self) {
+        self.0 = None;
+    }
+
+    /// The last, while it is to be left alone, and until when.
+    fn at(&self, now: Timestamp) -> Option<(Error, Timestamp)> {
+        let failure = self.0.as_ref().filter(|failure| now < failure.retry_at)?;
+        Some((failure.error.clone(), failure.retry_at))
+    }
+
+    /// The last, while it is to be left alone.
+    pub(super) fn error_at(&self, now: Timestamp) -> Option<Error> {
+        self.at(now).map(|(error, _)| error)
     }
 }
 
@@ -227,7 +252,7 @@ mod tests {
     }
 
     /// Asks on behalf of `a`, sends at `second`, and has it answered.
-    fn answered(memo: &Memo<&'static str, u32>, second: i64, value: u32) -> Landed {
+    fn answered(memo: &Memo<&'static str, u32>, second: i64, value: u32) -> Vec<ObjectKey> {
         memo.look(&"q", &object("a"), at(second), at(second));
         memo.sent(&"q", at(second));
         memo.landed(&"q", Ok(value), at(second + 1))
@@ -236,26 +261,38 @@ mod tests {
     #[test]
     fn an_answer_counts_from_when_its_request_was_sent() {
         let memo = memo();
-        assert_eq!(answered(&memo, 10, 7).wake, [object("a")]);
+        assert_eq!(answered(&memo, 10, 7), [object("a")]);
         let known = Reply::Known { sent: at(10), value: 7 };
         assert_eq!(memo.look(&"q", &object("b"), at(10), at(20)), (known, false));
         assert_eq!(memo.look(&"q", &object("b"), at(11), at(20)), (Reply::NotYet, true));
     }
 
     #[test]
-    fn who_asks_before_it_is_sent_joins_and_who_needs_a_later_one_gets_a_later_one() {
+    fn who_asks_before_it_is_sent_joins_and_who_needs_a_later_one_asks_again() {
         let memo = memo();
         assert!(memo.look(&"q", &object("a"), at(1), at(1)).1);
         assert!(!memo.look(&"q", &object("b"), at(5), at(5)).1);
         memo.sent(&"q", at(6));
         assert!(!memo.look(&"q", &object("c"), at(7), at(7)).1);
-        let mut landed = memo.landed(&"q", Ok(1), at(8));
-        landed.wake.sort();
-        assert_eq!(landed.wake, [object("a"), object("b")]);
-        assert_eq!(landed.again, Some(object("c")));
+        let mut woken = memo.landed(&"q", Ok(1), at(8));
+        woken.sort();
+        assert_eq!(woken, ["a", "b", "c"].map(object));
+        let known = Reply::Known { sent: at(6), value: 1 };
+        assert_eq!(memo.look(&"q", &object("b"), at(5), at(8)), (known, false));
+        assert_eq!(memo.look(&"q", &object("c"), at(7), at(8)), (Reply::NotYet, true));
         memo.sent(&"q", at(9));
-        let landed = memo.landed(&"q", Ok(2), at(10));
-        assert_eq!(landed, Landed { wake: vec![object("c")], again: None });
+        assert_eq!(memo.landed(&"q", Ok(2), at(10)), [object("c")]);
+    }
+
+    #[test]
+    fn a_question_that_was_not_sent_is_asked_again_by_those_who_still_may() {
+        let memo = memo();
+        assert!(memo.look(&"q", &object("a"), at(1), at(1)).1);
+        memo.look(&"q", &object("b"), at(1), at(1));
+        let mut woken = memo.dropped(&"q");
+        woken.sort();
+        assert_eq!(woken, ["a", "b"].map(object));
+        assert_eq!(memo.look(&"q", &object("b"), at(1), at(2)), (Reply::NotYet, true));
     }
 
     #[test]
@@ -274,10 +311,10 @@ mod tests {
         memo.look(&"q", &object("a"), at(1), at(1));
         memo.sent(&"q", at(2));
         memo.invalidate(|_| true);
-        let landed = memo.landed(&"q", Ok(1), at(3));
-        assert_eq!(landed, Landed { wake: vec![], again: Some(object("a")) });
+        assert_eq!(memo.landed(&"q", Ok(1), at(3)), [object("a")]);
+        assert_eq!(memo.look(&"q", &object("a"), at(1), at(3)), (Reply::NotYet, true));
         memo.sent(&"q", at(4));
-        assert_eq!(memo.landed(&"q", Ok(2), at(5)).wake, [object("a")]);
+        assert_eq!(memo.landed(&"q", Ok(2), at(5)), [object("a")]);
         let known = Reply::Known { sent: at(4), value: 2 };
         assert_eq!(memo.look(&"q", &object("a"), at(1), at(6)).0, known);
     }
@@ -288,7 +325,7 @@ mod tests {
         memo.look(&"q", &object("a"), at(1), at(1));
         memo.invalidate(|_| true);
         memo.sent(&"q", at(2));
-        assert_eq!(memo.landed(&"q", Ok(1), at(3)).wake, [object("a")]);
+        assert_eq!(memo.landed(&"q", Ok(1), at(3)), [object("a")]);
     }
 
     #[test]
@@ -299,7 +336,7 @@ mod tests {
         for _ in 0..9 {
             assert!(memo.look(&"q", &object("a"), now, now).1);
             memo.sent(&"q", now);
-            assert_eq!(memo.landed(&"q", Err(error()), now).wake, [object("a")]);
+            assert_eq!(memo.landed(&"q", Err(error()), now), [object("a")]);
             let (Reply::Failed { retry_at, .. }, false) = memo.look(&"q", &object("b"), now, now)
             else {
                 unreachable!("a failure that is not shown")

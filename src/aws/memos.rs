@@ -2,7 +2,7 @@
 //! makes old in them.
 
 use super::Settings;
-use super::memo::{Backoff, Memo};
+use super::memo::{Asked, Memo};
 use super::route53::{Around, ChangeOf, NameAt, ZonesFor};
 use super::ses::IdentityIn;
 use super::sts::Account;
@@ -13,17 +13,17 @@ use crate::mail::{
 /// All answers.
 #[derive(Debug)]
 pub(super) struct Memos {
-    pub(super) account: Memo<Account, String>,
-    pub(super) identities: Memo<IdentityIn, Option<Identity>>,
-    pub(super) zones: Memo<ZonesFor, Vec<Zone>>,
-    pub(super) names: Memo<NameAt, NameView>,
-    pub(super) surroundings: Memo<Around, Surroundings>,
-    pub(super) changes: Memo<ChangeOf, ChangeState>,
+    pub(super) account: Memo<Asked<Account>, String>,
+    pub(super) identities: Memo<Asked<IdentityIn>, Option<Identity>>,
+    pub(super) zones: Memo<Asked<ZonesFor>, Vec<Zone>>,
+    pub(super) names: Memo<Asked<NameAt>, NameView>,
+    pub(super) surroundings: Memo<Asked<Around>, Surroundings>,
+    pub(super) changes: Memo<Asked<ChangeOf>, ChangeState>,
 }
 
 impl Memos {
     pub(super) fn new(settings: &Settings) -> Self {
-        let retry = Backoff { min: settings.retry_min, max: settings.retry_max };
+        let retry = settings.backoff();
         Self {
             account: Memo::new(retry),
             identities: Memo::new(retry),
@@ -34,19 +34,20 @@ impl Memos {
         }
     }
 
-    /// A put to an identity has ended.
+    /// A put to an identity has ended. Other credentials may see the same one.
     pub(super) fn put(&self, identity: &DomainName, region: &Region) {
-        self.identities.invalidate(|q| q.identity == *identity && q.region == *region);
+        let same = |q: &IdentityIn| q.identity == *identity && q.region == *region;
+        self.identities.invalidate(|asked| same(&asked.question));
     }
 
     /// A change to a name has ended. It may also have made or unmade the empty
     /// names above it, which other names share.
     pub(super) fn changed(&self, zone: &HostedZoneId, name: &DomainName) {
-        self.names.invalidate(|q| q.zone == *zone && q.name == *name);
+        self.names.invalidate(|Asked { question: q, .. }| q.zone == *zone && q.name == *name);
         let shares = |q: &Around| {
             let above = name.ancestors_and_self().take_while(|n| n.is_below(&q.apex));
             above.into_iter().any(|n| q.name.is_at_or_below(&n))
         };
-        self.surroundings.invalidate(|q| q.zone == *zone && shares(q));
+        self.surroundings.invalidate(|Asked { question: q, .. }| q.zone == *zone && shares(q));
     }
 }

@@ -13,6 +13,8 @@
 mod access;
 mod bucket;
 mod call;
+mod caller;
+mod clearance;
 mod clients;
 mod error;
 mod lane;
@@ -22,6 +24,7 @@ mod permit;
 mod queue;
 mod route53;
 mod ses;
+mod session;
 mod sts;
 mod text;
 mod writers;
@@ -34,18 +37,20 @@ use aws_config::SdkConfig;
 use jiff::Timestamp;
 
 pub use call::{Call, Operation};
+pub use clearance::Clearance;
 pub use clients::load_config;
 pub use error::{Error, ErrorKind};
 pub use permit::{ChangePermit, PutPermit};
 
 use access::{Access, Ask, LaneKey, Tasks};
 use clients::Clients;
-use lane::{Asked, Holder};
+use lane::{Asked as Permit, Holder};
+use memo::{Asked, Backoff};
 use route53::{Around, ChangeOf, NameAt, ZonesFor};
 use ses::IdentityIn;
 use sts::Account;
 
-use crate::authority::{Grant, ObjectKey, Service, Sight};
+use crate::authority::{Credentials, Grant, ObjectKey, Service, Sight};
 use crate::clock::Clock;
 use crate::mail::{
     BehaviorOnMxFailure, ChangeBatch, ChangeState, DomainName, HostedZoneId, Identity,
@@ -93,6 +98,16 @@ pub struct Settings {
     pub retry_min: Duration,
     /// …doubling up to this.
     pub retry_max: Duration,
+    /// Asked before each transmission.
+    pub clearance: Clearance,
+    /// The operator's, which the external ids of roles begin with.
+    pub owner_id: String,
+}
+
+impl Settings {
+    fn backoff(&self) -> Backoff {
+        Backoff { min: self.retry_min, max: self.retry_max }
+    }
 }
 
 impl Default for Settings {
@@ -103,20 +118,22 @@ impl Default for Settings {
             request_timeout: Duration::from_secs(10),
             retry_min: Duration::from_secs(1),
             retry_max: Duration::from_mins(1),
+            clearance: Clearance::default(),
+            owner_id: String::new(),
         }
     }
 }
 
-/// SES, Route 53 and STS with one set of credentials. What runs in the
-/// background ends with it.
+/// SES, Route 53 and STS, with the operator's own credentials and those of the
+/// roles that it assumes. What runs in the background ends with it.
 pub struct Aws {
     access: Arc<Access>,
     _tasks: Arc<Tasks>,
 }
 
 impl Aws {
-    /// Takes credentials, endpoints and HTTP client from `sdk`, whose retries
-    /// and time limits are replaced.
+    /// Takes the operator's credentials, endpoints and HTTP client from `sdk`,
+    /// whose retries and time limits are replaced.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -128,14 +145,15 @@ impl Aws {
         observer: Observer,
     ) -> Self {
         let tasks = Arc::new(Tasks::new());
-        let clients = Clients::new(sdk, settings.request_timeout);
+        let clients = Clients::new(sdk, settings.request_timeout, settings.clearance.clone());
         let access = Access::new(clients, settings, clock, wake, observer, &tasks);
         Self { access: Arc::new(access), _tasks: tasks }
     }
 
     /// The account of the credentials for a service: twelve digits.
     pub fn account(&self, sight: Sight, service: Service, not_before: Timestamp) -> Reply<String> {
-        self.ask(Account(sight.credentials(service).clone()), sight, not_before)
+        let credentials = sight.credentials(service).clone();
+        self.look(Account, &credentials, sight, not_before).0
     }
 
     /// What SES says of an identity; `None` where it knows no such identity.
@@ -147,7 +165,7 @@ impl Aws {
         not_before: Timestamp,
     ) -> Reply<Option<Identity>> {
         let question = IdentityIn { identity: identity.clone(), region: region.clone() };
-        self.ask(question, sight, not_before)
+        self.ask(question, Service::Ses, sight, not_before)
     }
 
     /// Every zone, public and private, whose name is `name` or one above it,
@@ -158,7 +176,7 @@ impl Aws {
         name: &DomainName,
         not_before: Timestamp,
     ) -> Reply<Vec<Zone>> {
-        self.ask(ZonesFor(name.clone()), sight, not_before)
+        self.ask(ZonesFor(name.clone()), Service::Route53, sight, not_before)
     }
 
     /// Every record set at a name.
@@ -169,7 +187,8 @@ impl Aws {
         name: &DomainName,
         not_before: Timestamp,
     ) -> Reply<NameView> {
-        self.ask(NameAt { zone: zone.clone(), name: name.clone() }, sight, not_before)
+        let question = NameAt { zone: zone.clone(), name: name.clone() };
+        self.ask(question, Service::Route53, sight, not_before)
     }
 
     /// What stands around a name, up to the zone's apex.
@@ -182,21 +201,22 @@ impl Aws {
         not_before: Timestamp,
     ) -> Reply<Surroundings> {
         let (zone, name, apex) = (zone.clone(), name.clone(), apex.clone());
-        self.ask(Around { zone, name, apex }, sight, not_before)
+        self.ask(Around { zone, name, apex }, Service::Route53, sight, not_before)
     }
 
     /// Where a change is, by its bare id.
     pub fn change(&self, sight: Sight, id: &str, not_before: Timestamp) -> Reply<ChangeState> {
-        self.ask(ChangeOf(id.to_owned()), sight, not_before)
+        self.ask(ChangeOf(id.to_owned()), Service::Route53, sight, not_before)
     }
 
     /// A permit to put in a region. `None`: not yet; the object is woken.
     pub fn put_permit(&self, grant: &Grant, region: &Region) -> Option<PutPermit> {
         let operation = Operation::PutEmailIdentityMailFromAttributes;
-        let lane = self.access.lane(&LaneKey::Ses(operation, region.clone()));
+        let payer = self.access.caller(grant.credentials()).payer();
+        let lane = self.access.lane(&LaneKey::Ses(payer, operation, region.clone()));
         match lane.ask(&Holder { object: grant.object().clone(), zone: None }) {
-            Asked::Now(token) => Some(PutPermit::new(token, region.clone())),
-            Asked::Later { start } => {
+            Permit::Now(token) => Some(PutPermit::new(token, region.clone())),
+            Permit::Later { start } => {
                 if start {
                     self.access.work(lane);
                 }
@@ -208,7 +228,7 @@ impl Aws {
     /// A permit to change a zone, of which one exists at a time. `None`: not
     /// yet; the object is woken.
     pub fn change_permit(&self, grant: &Grant, zone: &HostedZoneId) -> Option<ChangePermit> {
-        self.access.change_permit(grant.object(), zone)
+        self.access.change_permit(grant, zone)
     }
 
     /// Sets the MAIL FROM domain of the grant's identity, or clears it with `None`.
@@ -242,14 +262,44 @@ impl Aws {
         route53::change_records(&self.access, permit, grant, batch).await
     }
 
-    fn ask<Q: Ask>(&self, question: Q, sight: Sight, not_before: Timestamp) -> Reply<Q::Value> {
-        let now = self.access.clock.now();
-        let memo = Q::memo(&self.access.memos);
-        let (reply, start) = memo.look(&question, sight.object(), not_before, now);
-        if start {
-            self.access.start(question, sight);
+    /// Asks a service with the object's credentials for it, once it is known
+    /// whose they are: what another account answers says nothing of ours.
+    fn ask<Q: Ask>(
+        &self,
+        question: Q,
+        service: Service,
+        sight: Sight,
+        not_before: Timestamp,
+    ) -> Reply<Q::Value> {
+        let credentials = sight.credentials(service).clone();
+        let mut sight = sight;
+        if !self.access.caller(&credentials).is_known() {
+            sight = match self.look(Account, &credentials, sight, Timestamp::MIN) {
+                (Reply::Known { .. }, Some(sight)) => sight,
+                (Reply::Failed { error, retry_at }, _) => return Reply::Failed { error, retry_at },
+                (Reply::NotYet | Reply::Known { .. }, _) => return Reply::NotYet,
+            };
         }
-        reply
+        self.look(question, &credentials, sight, not_before).0
+    }
+
+    /// What is known, and the leave to look where it was not needed for it.
+    fn look<Q: Ask>(
+        &self,
+        question: Q,
+        credentials: &Credentials,
+        sight: Sight,
+        not_before: Timestamp,
+    ) -> (Reply<Q::Value>, Option<Sight>) {
+        let now = self.access.clock.now();
+        let asked = Asked { credentials: credentials.clone(), question };
+        let memo = Q::memo(&self.access.memos);
+        let (reply, start) = memo.look(&asked, sight.object(), not_before, now);
+        if start {
+            self.access.start(asked, sight);
+            return (reply, None);
+        }
+        (reply, Some(sight))
     }
 }
 

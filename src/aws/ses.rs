@@ -1,10 +1,13 @@
 //! SES: identities read one by one, and the MAIL FROM setting.
 
+use std::sync::Arc;
+
 use aws_sdk_sesv2::types as sdk;
 
 use super::access::{Access, Ask, LaneKey, Reader};
 use super::call::{Operation, Target};
-use super::memo::Memo;
+use super::clients::Clients;
+use super::memo::{Asked, Memo};
 use super::memos::Memos;
 use super::permit::PutPermit;
 use super::{Error, ErrorKind};
@@ -23,7 +26,7 @@ pub(super) struct IdentityIn {
 impl Ask for IdentityIn {
     type Value = Option<Identity>;
 
-    fn memo(memos: &Memos) -> &Memo<Self, Self::Value> {
+    fn memo(memos: &Memos) -> &Memo<Asked<Self>, Self::Value> {
         &memos.identities
     }
 
@@ -31,10 +34,12 @@ impl Ask for IdentityIn {
         let Self { identity, region } = self;
         let operation = Operation::GetEmailIdentity;
         let target = Target::regional(operation, region, identity);
-        let client = reader.access.clients.ses(region);
-        let send = || client.get_email_identity().email_identity(identity.as_str()).send();
-        let key = LaneKey::Ses(operation, region.clone());
-        match reader.call(key, &target, send).await {
+        let send = |clients: &Clients| {
+            let client = clients.ses(region);
+            client.get_email_identity().email_identity(identity.as_str()).send()
+        };
+        let lane = |payer| LaneKey::Ses(payer, operation, region.clone());
+        match reader.call(lane, &target, send).await {
             Ok(answer) => Ok(Some(Identity {
                 verified: answer.verified_for_sending_status,
                 mail_from: answer.mail_from_attributes.as_ref().and_then(mail_from),
@@ -95,7 +100,7 @@ impl Drop for Putting<'_> {
 /// Sets or clears the MAIL FROM domain; both members are always sent, because
 /// SES does not document what an omitted one does.
 pub(super) async fn put_mail_from(
-    access: &Access,
+    access: &Arc<Access>,
     mut permit: PutPermit,
     grant: Grant,
     region: &Region,
@@ -111,7 +116,14 @@ pub(super) async fn put_mail_from(
     if mail_from.is_some_and(|name| !name.name().is_below(identity)) {
         return Err(Error::refused(&target, "the MAIL FROM domain is not below the identity"));
     }
-    let client = access.clients.ses(region);
+    if !grant.stands() {
+        return Err(Error::revoked(&target));
+    }
+    let caller = access.caller(grant.credentials());
+    let client = caller.clients(access).await?.ses(region);
+    if !grant.stands() {
+        return Err(Error::revoked(&target));
+    }
     let call = client
         .put_email_identity_mail_from_attributes()
         .email_identity(identity.as_str())
@@ -119,6 +131,6 @@ pub(super) async fn put_mail_from(
         .behavior_on_mx_failure(sdk_behavior(behavior));
     permit.spend();
     let _putting = Putting { access, identity, region };
-    let key = LaneKey::Ses(operation, region.clone());
-    access.transmit(&key, &target, call.send()).await.map(|_| ())
+    let key = LaneKey::Ses(caller.payer(), operation, region.clone());
+    caller.transmit(access, &key, &target, call.send()).await.map(|_| ())
 }

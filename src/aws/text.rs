@@ -1,5 +1,5 @@
 //! AWS's texts, made fit for a condition: bounded, without control characters,
-//! and the same for the same failure.
+//! and the same for the same failure, whichever session of a role met it.
 
 /// The most characters kept.
 const MAX: usize = 400;
@@ -7,11 +7,24 @@ const MAX: usize = 400;
 /// `text` on one line, control characters escaped, without words that differ
 /// from one request to the next (request ids, times), bounded.
 pub(super) fn legible(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().filter(|word| !is_passing(word)).collect();
+    let words = text.split_whitespace().filter(|word| !is_passing(word));
+    let words: Vec<String> = words.map(without_session).collect();
     let escaped: String = words.join(" ").chars().flat_map(escape).collect();
     match escaped.char_indices().nth(MAX) {
         Some((cut, _)) => format!("{}…", &escaped[..cut]),
         None => escaped,
+    }
+}
+
+/// `arn:aws:sts::…:assumed-role/role/session` without the session: of the
+/// operator's own, its name is another one after each renewal.
+fn without_session(word: &str) -> String {
+    const MARK: &str = ":assumed-role/";
+    match word.split_once(MARK) {
+        Some((head, tail)) => {
+            format!("{head}{MARK}{}", tail.split('/').next().unwrap_or_default())
+        }
+        None => word.to_owned(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, value_parser};
 
+use super::election::ElectionFlags;
 use super::values::{
     Listen, Resolver, duration, listen, log, namespace, owner_id, rate, region, resolver,
 };
@@ -45,6 +46,9 @@ pub struct RunFlags {
     /// The operator's durations.
     #[command(flatten)]
     pub(super) durations: DurationFlags,
+    /// Which of several processes acts.
+    #[command(flatten)]
+    pub(super) election: ElectionFlags,
     /// What is logged.
     #[command(flatten)]
     pub(super) logs: LogFlags,
@@ -81,6 +85,9 @@ pub(super) struct DurationFlags {
     /// How long a person has to act before an object is Stalled.
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration, env = "SES_MAILFROM_STALL_GRACE")]
     stall_grace: Duration,
+    /// How long no policy must have allowed an object what it asks for before it may go without cleaning up.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration, env = "SES_MAILFROM_AUTHORITY_GRACE")]
+    authority_grace: Duration,
     /// How old the last good reading may be before Ready is Unknown.
     #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = duration, env = "SES_MAILFROM_STALE_AFTER")]
     stale_after: Duration,
@@ -146,7 +153,7 @@ impl RunFlags {
         if self.dns_resolver.contains(&Resolver::System) && self.dns_resolver.len() > 1 {
             return Err("--dns-resolver system stands beside addresses: allowed is system alone, or addresses".into());
         }
-        Ok(())
+        self.election.check()
     }
 
     /// What decisions go by.
@@ -164,6 +171,7 @@ impl RunFlags {
             restart_pause_max,
             put_hold_off,
             stall_grace,
+            authority_grace,
             stale_after,
             drift_loop_window,
             insync_fallback,
@@ -180,6 +188,7 @@ impl RunFlags {
             restart_pause_max,
             put_hold_off,
             stall_grace,
+            authority_grace,
             stale_after,
             drift_loop_window,
             insync_fallback,
@@ -196,6 +205,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::lease::Timing;
 
     #[derive(Debug, Parser)]
     struct Bench {
@@ -220,6 +230,15 @@ mod tests {
         assert_eq!(flags.listen, Listen::Everywhere(8080));
         assert_eq!(flags.max_concurrent_reconciles, 64);
         assert!(flags.watch_namespace.is_empty());
+        let seconds = Duration::from_secs;
+        let timing = Timing {
+            lease_duration: seconds(15),
+            renew_deadline: seconds(10),
+            retry_period: seconds(2),
+        };
+        assert_eq!(flags.election.timing(), Some(timing));
+        assert_eq!(parse(&["--leader-elect=false"]).unwrap().election.timing(), None);
+        assert_eq!(parse(&["--leader-elect"]).unwrap().election.timing(), Some(timing));
     }
 
     #[test]
@@ -257,6 +276,19 @@ mod tests {
                 &["--restart-pause-min=25h"],
                 &["--restart-pause-min", "--restart-pause-max", "at most 86400s"],
             ),
+            (&["--leader-elect=maybe"], &["--leader-elect", "maybe", "true, false"]),
+            (
+                &["--lease-duration=10s"],
+                &["--renew-deadline 10s", "--lease-duration 10s", "less than 10s"],
+            ),
+            (
+                &["--retry-period=9s"],
+                &["--retry-period 9s", "--renew-deadline 10s", "less than 8.333s"],
+            ),
+            (
+                &["--renew-deadline=2400ms"],
+                &["--retry-period 2s", "--renew-deadline 2.4s", "less than 2.000s"],
+            ),
             (&["--ses-rate=0"], &["--ses-rate", "'0'", "from 0.001"]),
             (&["--route53-rate=-1"], &["--route53-rate", "-1", "from 0.001"]),
             (&["--ses-rate=NaN"], &["--ses-rate", "NaN", "from 0.001"]),
@@ -266,7 +298,7 @@ mod tests {
             (&["--dns-port=0"], &["--dns-port", "0", "1..=65535"]),
             (&["--max-concurrent-reconciles=0"], &["--max-concurrent-reconciles", "1..=65535"]),
             (&["--watch-namespace=Mail"], &["--watch-namespace", "Mail", "lower-case"]),
-            (&["--owner-id=a b"], &["--owner-id", "a b", "without spaces"]),
+            (&["--owner-id=a b"], &["--owner-id", "a b", "letters, digits and"]),
             (&["--listen=8080"], &["--listen", "8080", ":PORT"]),
             (&["--log=ses_mailfrom=loud"], &["--log", "loud", "TARGET=LEVEL"]),
             (&["--log-format=xml"], &["--log-format", "xml", "json"]),

@@ -1,6 +1,8 @@
 //! The commands that a person runs.
 
+mod election;
 mod flags;
+mod iam_policy;
 mod run;
 mod values;
 
@@ -10,6 +12,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use flags::{LogFlags, RunFlags};
+pub use iam_policy::IamPolicyFlags;
 
 use crate::api;
 
@@ -28,6 +31,8 @@ enum Command {
     Run(Box<RunFlags>),
     /// Prints the CustomResourceDefinitions.
     Crd,
+    /// Prints the least IAM policy that the operator needs, or a trust policy, as JSON.
+    IamPolicy(Box<IamPolicyFlags>),
 }
 
 /// Runs what the command line asks for.
@@ -35,6 +40,7 @@ pub fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Run(flags) => run::run(*flags),
         Command::Crd => print_crd(),
+        Command::IamPolicy(flags) => iam_policy::print(&flags),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,7 +53,8 @@ pub fn main() -> ExitCode {
 }
 
 fn print_crd() -> Result<(), Box<dyn std::error::Error>> {
-    io::stdout().write_all(api::crd_yaml()?.as_bytes())?;
+    let documents: Vec<String> = api::crds()?.into_iter().map(|crd| crd.yaml).collect();
+    io::stdout().write_all(documents.join("---\n").as_bytes())?;
     Ok(())
 }
 

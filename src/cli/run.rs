@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
+use futures::future::OptionFuture;
 use kube::Config;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,14 +17,18 @@ use tracing::info;
 use super::Cli;
 use super::flags::RunFlags;
 use super::values::Resolver;
-use crate::aws::{self, Aws, Call};
+use crate::aws::{self, Aws, Call, Clearance};
 use crate::clock::Clock;
 use crate::controller::{self, Live, Options};
 use crate::dns::{self, Dns};
+use crate::lease::{Candidate, Leadership, Place};
 use crate::plan::Settings;
 use crate::telemetry::{self, Listener, Metrics};
 
 type Ended = Result<(), Box<dyn Error>>;
+
+/// The Lease that the operators of one namespace contend for.
+const LEASE: &str = "ses-mailfrom";
 
 /// How long tasks that outlive the operator may take to end.
 const LEAVE: Duration = Duration::from_secs(1);
@@ -51,12 +56,20 @@ async fn operate(flags: RunFlags, settings: Settings, dns: dns::Settings) -> End
     let kubernetes = Config::infer().await?;
     let sdk = aws::load_config().await;
     let clock = Clock::system();
+    let mut candidate = candidate(&flags, &kubernetes)?;
+    let leadership = match &candidate {
+        Some(candidate) => candidate.leadership(),
+        None => Leadership::without_election(),
+    };
+    let leads = leadership.clone();
     let rates = aws::Settings {
         ses_rate: flags.ses_rate,
         route53_rate: flags.route53_rate,
+        clearance: Clearance::from_fn(move || leads.leads()),
         ..aws::Settings::default()
     };
-    let outside = |wake: controller::Wake, metrics: &Arc<Metrics>| {
+    let outside = |wake: controller::Wake, metrics: &Arc<Metrics>, owner_id: &str| {
+        let rates = aws::Settings { owner_id: owner_id.to_owned(), ..rates };
         let (counted, woken) = (Arc::clone(metrics), Arc::clone(&wake));
         let observer = Arc::new(move |call: &Call| count(&counted, call));
         let aws = Aws::new(&sdk, rates, clock.clone(), woken, observer);
@@ -66,12 +79,41 @@ async fn operate(flags: RunFlags, settings: Settings, dns: dns::Settings) -> End
         namespaces: flags.watch_namespace,
         owner_id: flags.owner_id,
         max_concurrent_reconciles: flags.max_concurrent_reconciles.into(),
-        instance: env::var("HOSTNAME").unwrap_or_else(|_| "ses-mailfrom".into()),
+        instance: pod_name(),
+        leadership,
         settings,
     };
-    controller::run(options, &kubernetes, listener, outside, stop).await?;
+    let work = controller::run(options, &kubernetes, listener, outside, stop);
+    let ended = tokio::select! {
+        ended = work => ended,
+        // Whatever is under way is dropped with the work.
+        Some(loss) = OptionFuture::from(candidate.as_mut().map(Candidate::run)) => {
+            return Err(format!("lost the lease, so another may act: {loss}").into());
+        }
+    };
+    if let Some(candidate) = candidate {
+        candidate.resign().await;
+    }
+    ended?;
     info!("Stopped");
     Ok(())
+}
+
+/// Takes part in the election, if there is one.
+fn candidate(flags: &RunFlags, kubernetes: &Config) -> kube::Result<Option<Candidate>> {
+    let Some(timing) = flags.election.timing() else { return Ok(None) };
+    // In a pod, the configuration has the namespace of the pod as well; outside,
+    // that of the kubeconfig's context.
+    let namespace = env::var("POD_NAMESPACE").ok().filter(|namespace| !namespace.is_empty());
+    let namespace = namespace.unwrap_or_else(|| kubernetes.default_namespace.clone());
+    let place = Place { namespace, name: LEASE.into(), process: pod_name() };
+    Candidate::new(kubernetes, place, timing).map(Some)
+}
+
+/// Names this process to people.
+fn pod_name() -> String {
+    let mut names = ["POD_NAME", "HOSTNAME"].into_iter().filter_map(|name| env::var(name).ok());
+    names.find(|name| !name.is_empty()).unwrap_or_else(|| "ses-mailfrom".into())
 }
 
 fn count(metrics: &Metrics, call: &Call) {

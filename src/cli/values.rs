@@ -31,13 +31,14 @@ pub(super) fn region(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Whom the markers speak for. Text that a terminal shows, because people copy it.
+/// Whom the markers speak for. It stands in the external id with which roles
+/// are assumed, which takes these characters only (STS API, `AssumeRole`).
 pub(super) fn owner_id(text: &str) -> Result<String, String> {
-    let legal = (1..=253).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic());
-    if legal {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
+    if (1..=253).contains(&text.len()) && text.chars().all(legal) {
         Ok(text.to_owned())
     } else {
-        Err("allowed are 1 to 253 printable ASCII characters without spaces".to_owned())
+        Err("allowed are 1 to 253 ASCII letters, digits and _+=,.@:/-".to_owned())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::objects::{ObjectError, Objects};
 use super::outside::Outside;
@@ -38,6 +38,7 @@ pub(super) enum Stop {
 enum Step<X: Outside> {
     AddFinalizer,
     RemoveFinalizer,
+    LeaveInPlace(String),
     WriteStatus(Box<SesMailFromStatus>),
     Change(ChangeStep<X>),
     Put(PutStep<X>),
@@ -64,6 +65,7 @@ impl<X: Outside> From<Effect> for Step<X> {
         match effect {
             Effect::AddFinalizer => Self::AddFinalizer,
             Effect::RemoveFinalizer => Self::RemoveFinalizer,
+            Effect::LeaveInPlace { what } => Self::LeaveInPlace(what),
             Effect::WriteStatus(status) => Self::WriteStatus(status),
             Effect::ChangeRecords { grant, batch, repair } => {
                 Self::Change(ChangeStep { permit: None, grant, batch, repair })
@@ -98,6 +100,12 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
                     info!("Removed the finalizer");
                     Ok(false)
                 }
+                Step::LeaveInPlace(what) => {
+                    object = self.took(self.objects.remove_finalizer(&object).await?);
+                    warn!(what, "Removed the finalizer and left what stands in place");
+                    self.metrics.left_in_place();
+                    Ok(false)
+                }
                 Step::WriteStatus(status) => {
                     if self.permits_until_next_status(steps.make_contiguous()) {
                         object = self.took(self.objects.apply_status(&object, &status).await?);
@@ -129,7 +137,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
     fn permits_until_next_status(&self, steps: &mut [Step<X>]) -> bool {
         for step in steps {
             let obtained = match step {
-                Step::AddFinalizer | Step::RemoveFinalizer => true,
+                Step::AddFinalizer | Step::RemoveFinalizer | Step::LeaveInPlace(_) => true,
                 Step::WriteStatus(_) => return true,
                 Step::Change(step) => step.obtain(&self.outside),
                 Step::Put(step) => step.obtain(&self.outside),

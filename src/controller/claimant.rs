@@ -3,21 +3,35 @@
 use jiff::Timestamp;
 
 use super::objects::{has_finalizer, key_of};
-use crate::api::{SesMailFrom, TAKE_OVER};
-use crate::authority::{Claimant, ServiceCredentials};
-use crate::mail::{Marker, Owner, Regions};
-use crate::plan::claimed_places;
+use crate::api::{Mode, SesMailFrom, TAKE_OVER};
+use crate::authority::{Claimant, Credentials, ServiceCredentials};
+use crate::mail::{Marker, Owner, Regions, RoleArn};
+use crate::plan::{asked_places, claimed_places};
 
-/// The object's claims, by [`claimed_places`]. `None` for an object that is being deleted and that we do not hold up.
+/// Whether the object takes what it may have: it is in Manage mode, or is being
+/// deleted and still has its finalizer. Any other only looks.
+fn manages(object: &SesMailFrom) -> bool {
+    object.spec.mode == Mode::Manage || object.metadata.deletion_timestamp.is_some()
+}
+
+/// The object's claims, by [`claimed_places`]. `None` for an object that is
+/// being deleted and that we do not hold up, and for one that names roles which
+/// are none: it must not fall back on the operator's own credentials.
 pub fn claimant(object: &SesMailFrom, owner_id: &str, regions: &Regions) -> Option<Claimant> {
     if object.metadata.deletion_timestamp.is_some() && !has_finalizer(object) {
         return None;
     }
     let (domain, places) = claimed_places(object, regions)?;
+    let (_, asked) = asked_places(object, regions)?;
     let key = key_of(object);
     let annotations = object.metadata.annotations.as_ref();
     let take_over = annotations.and_then(|annotations| annotations.get(TAKE_OVER));
     let take_over = take_over.and_then(|text| Marker::parse(text).ok());
+    let (spec, namespace) = (&object.spec, &key.namespace);
+    let credentials = ServiceCredentials {
+        ses: credentials(spec.role_arn.as_deref(), namespace)?,
+        route53: credentials(spec.dns.role_arn.as_deref(), namespace)?,
+    };
     let created = object.metadata.creation_timestamp.as_ref();
     Some(Claimant {
         owner: Owner::of(owner_id, &key.namespace, &key.name),
@@ -25,10 +39,21 @@ pub fn claimant(object: &SesMailFrom, owner_id: &str, regions: &Regions) -> Opti
         uid: object.metadata.uid.clone().unwrap_or_default(),
         created: created.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         domain,
+        asked,
         places,
-        credentials: ServiceCredentials::default(),
+        credentials,
+        spf_includes: object.spec.dns.spf.include.iter().cloned().collect(),
+        manages: manages(object),
         take_over: take_over.map(|marker| marker.owner),
     })
+}
+
+/// The role's, or the operator's own where none is named. `None` where what is
+/// named is no role.
+fn credentials(role: Option<&str>, namespace: &str) -> Option<Credentials> {
+    let Some(role) = role else { return Some(Credentials::Ambient) };
+    let arn = RoleArn::parse(role).ok()?;
+    Some(Credentials::Role { arn, namespace: namespace.to_owned() })
 }
 
 #[cfg(test)]
@@ -38,7 +63,7 @@ mod tests {
 
     use super::*;
     use crate::controller::testing::object;
-    use crate::mail::Origin;
+    use crate::mail::{Origin, SpfOrigin};
 
     fn places(object: &SesMailFrom) -> Vec<String> {
         let claimant = claimant(object, "owner", &Regions::default()).unwrap();
@@ -72,14 +97,33 @@ mod tests {
     }
 
     #[test]
+    fn each_service_has_the_role_that_the_spec_names_for_it() {
+        let mut object = object("a", 1);
+        let of = |object: &SesMailFrom| {
+            let claimant = claimant(object, "owner", &Regions::default())?;
+            Some((claimant.credentials.ses, claimant.credentials.route53))
+        };
+        assert_eq!(of(&object), Some((Credentials::Ambient, Credentials::Ambient)));
+        let arn = "arn:aws:iam::123456789012:role/dns";
+        let namespace = object.metadata.namespace.clone().unwrap();
+        let role = Credentials::Role { arn: RoleArn::parse(arn).unwrap(), namespace };
+        object.spec.dns.role_arn = Some(arn.to_owned());
+        assert_eq!(of(&object), Some((Credentials::Ambient, role.clone())));
+        object.spec.role_arn = object.spec.dns.role_arn.take();
+        assert_eq!(of(&object), Some((role, Credentials::Ambient)));
+        object.spec.role_arn = Some("dns".to_owned());
+        assert_eq!(of(&object), None, "never the operator's own instead");
+    }
+
+    #[test]
     fn a_marker_to_be_taken_over_names_its_owner() {
         let mut object = object("a", 1);
         let owner = Owner::of("elsewhere", "mail", "a");
         let marker = Marker {
             owner: owner.clone(),
             mx: Origin::Created,
-            spf: Origin::Created,
-            regions: ["us-east-1".to_owned()].into(),
+            spf: SpfOrigin::created(),
+            regions: [("us-east-1".to_owned(), Origin::Created)].into(),
         };
         object.metadata.annotations = Some([(TAKE_OVER.to_owned(), marker.to_string())].into());
         let claimant = claimant(&object, "owner", &Regions::default()).unwrap();

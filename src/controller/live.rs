@@ -108,6 +108,7 @@ fn answer<T>(reply: Reply<T>, value: impl FnOnce(T) -> Value) -> Answer {
 fn fault(error: &Error, missing: Reason) -> Fault {
     let reason = match error.kind() {
         ErrorKind::AccessDenied | ErrorKind::Credentials => Reason::AccessDenied,
+        ErrorKind::RoleRefused => Reason::RoleNotAssumable,
         ErrorKind::NotFound => missing,
         ErrorKind::NotVerified => Reason::IdentityNotVerified,
         ErrorKind::Throttled
@@ -115,7 +116,8 @@ fn fault(error: &Error, missing: Reason) -> Fault {
         | ErrorKind::InvalidChangeBatch
         | ErrorKind::PriorRequest
         | ErrorKind::BadRequest
-        | ErrorKind::LimitExceeded => Reason::AwsUnavailable,
+        | ErrorKind::LimitExceeded
+        | ErrorKind::Revoked => Reason::AwsUnavailable,
     };
     Fault {
         reason,

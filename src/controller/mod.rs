@@ -6,13 +6,16 @@
 
 mod apply;
 mod backoff;
+mod caches;
 mod claimant;
 mod kubernetes;
+mod led;
 mod live;
 mod lookups;
 mod memories;
 mod objects;
 mod outside;
+mod policies;
 mod queue;
 mod reconcile;
 #[cfg(test)]
@@ -30,10 +33,12 @@ mod watched;
 
 pub use claimant::claimant;
 pub use kubernetes::{Kubernetes, api_client, watch_client};
+pub use led::Led;
 pub use live::Live;
 pub use memories::Memories;
 pub use objects::{ObjectError, Objects, Subject, has_finalizer, key_of};
 pub use outside::Outside;
+pub use policies::WatchedPolicy;
 pub use queue::Queue;
 pub use reconcile::{Again, Outcome, Planner, Reconciler, Wake, planner};
 pub use run::{Options, RunError, run};

@@ -21,6 +21,9 @@ pub enum ObjectError {
     /// The API server cannot be reached or is in trouble.
     #[error("the API server did not answer: {0}")]
     Unavailable(String),
+    /// Another process may be writing now.
+    #[error("not sent, because this process does not lead")]
+    NotLeading,
 }
 
 /// The writes to Kubernetes. Each is conditional on the `resourceVersion` and

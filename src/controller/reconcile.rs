@@ -14,11 +14,11 @@ use super::objects::{ObjectError, Objects, Subject};
 use super::outside::Outside;
 use super::store::Store;
 use super::transitions::log_transitions;
-use crate::api::{SesMailFrom, SesMailFromStatus};
-use crate::authority::{ObjectKey, Standing};
+use crate::api::{Reason, SesMailFrom, SesMailFromStatus};
+use crate::authority::{Look, ObjectKey, Service, Standing};
 use crate::aws;
 use crate::clock::Clock;
-use crate::plan::{self, Answer, Facts, Notice, Plan, Question, Settings, World};
+use crate::plan::{self, Answer, Facts, Fault, Notice, Plan, Question, Settings, Value, World};
 use crate::telemetry::{Metrics, Verdict};
 
 /// How often one reconcile plans and applies before it gives way to others.
@@ -153,7 +153,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
                 break;
             }
             let answers = open.into_iter().map(|(question, not_before)| {
-                let answer = self.outside.ask(standing.sight(), question, *not_before);
+                let answer = self.ask(standing, question, *not_before);
                 (question.clone(), in_time(answer, *not_before))
             });
             let answers: Vec<_> = answers.collect();
@@ -163,6 +163,28 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         let asked = |question| matches!(facts.0.get(question), Some(Answer::NotYet));
         let awaits_answer = plan.questions.keys().any(asked);
         (plan, awaits_answer)
+    }
+
+    /// Asks on behalf of an object, if it may look there.
+    fn ask(&self, standing: &Standing, question: &Question, not_before: Timestamp) -> Answer {
+        let sight = match standing.sight(look(question)) {
+            Ok(sight) => sight,
+            Err(denial) => {
+                let retry_at = later(self.clock.now(), self.settings.resync);
+                let (reason, message) = (Reason::PolicyDenied, denial.to_string());
+                let fault = Fault { reason, transient: false, outdated: false, message };
+                return Answer::Failed { fault, retry_at };
+            }
+        };
+        let answer = self.outside.ask(sight, question, not_before);
+        if let (Question::Account(service), Answer::Known { value: Value::Account(account), .. }) =
+            (question, &answer)
+        {
+            for other in self.store.learn(standing.credentials(*service), account) {
+                (self.wake)(&other);
+            }
+        }
+        answer
     }
 
     fn plan(
@@ -234,17 +256,34 @@ impl Outcome {
     }
 }
 
+/// What a question looks at.
+fn look(question: &Question) -> Look<'_> {
+    match question {
+        Question::Account(service) => Look::Account(*service),
+        Question::Change(_) => Look::Account(Service::Route53),
+        Question::Identity(identity, region) => Look::Identity(identity, region),
+        Question::Zones(name)
+        | Question::Delegation(name, _)
+        | Question::Name(_, name)
+        | Question::Surroundings(_, name, _)
+        | Question::Seen(name, _) => Look::Name(name),
+    }
+}
+
 /// A lost race is no news: the watch brings what won. The pause is for a watch
 /// that lags.
 fn trouble(error: &ObjectError) -> Outcome {
     let verdict = match error {
         ObjectError::Raced(_) => Verdict::Raced,
-        ObjectError::Refused(_) | ObjectError::Unavailable(_) => Verdict::KubernetesError,
+        ObjectError::Refused(_) | ObjectError::Unavailable(_) | ObjectError::NotLeading => {
+            Verdict::KubernetesError
+        }
     };
     match error {
         ObjectError::Raced(_) => debug!(%error, "Waiting for the watch"),
         ObjectError::Refused(_) => warn!(%error, "Could not write to Kubernetes"),
         ObjectError::Unavailable(_) => info!(%error, "Could not reach Kubernetes"),
+        ObjectError::NotLeading => info!(%error, "Did not write to Kubernetes"),
     }
     Outcome { verdict, again: Again::BackOff }
 }

@@ -3,31 +3,37 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher;
 use kube::{Api, Client, Config};
 use thiserror::Error;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tracing::{Instrument as _, info_span, warn};
+use tracing::{Instrument as _, debug, info_span, warn};
 
+use super::caches;
 use super::kubernetes::{Kubernetes, api_client, watch_client};
+use super::led::Led;
 use super::memories::Memories;
-use super::objects::Objects as _;
+use super::objects::{ObjectError, Objects as _};
 use super::outside::Outside;
+use super::policies::WatchedPolicy;
 use super::queue::Queue;
 use super::reconcile::{Reconciler, Wake, planner};
 use super::store::Store;
-use super::watch::{Audience, Scope, Watch};
-use super::watched::Unreadable;
+use super::watch::{self, Audience, Watch};
+use super::watched::{Unreadable, Watched};
 use crate::api::{Reason, SesMailFrom};
 use crate::authority::ObjectKey;
 use crate::clock::Clock;
+use crate::lease::Leadership;
 use crate::plan::{Notice, Settings};
 use crate::telemetry::{Health, Listener, Metrics, Population, serve};
 
@@ -42,6 +48,9 @@ pub struct Options {
     pub max_concurrent_reconciles: usize,
     /// Names this process in Events.
     pub instance: String,
+    /// Whether this process may act. While it may not, it watches, so that it can
+    /// take over at once.
+    pub leadership: Leadership,
     /// The durations.
     pub settings: Settings,
 }
@@ -61,7 +70,7 @@ pub enum RunError {
 }
 
 /// Runs the operator until `stop` turns true, and drains it then. `outside`
-/// makes what speaks to AWS and DNS.
+/// makes what speaks to AWS and DNS, and is given the owner id.
 ///
 /// # Errors
 /// See [`RunError`]. A missing CRD or an API server out of reach is none.
@@ -69,33 +78,42 @@ pub async fn run<X: Outside>(
     options: Options,
     kubernetes: &Config,
     listener: Listener,
-    outside: impl FnOnce(Wake, &Arc<Metrics>) -> X,
+    outside: impl FnOnce(Wake, &Arc<Metrics>, &str) -> X,
     stop: Receiver<bool>,
 ) -> Result<(), RunError> {
     let client = api_client(kubernetes)?;
     let watching = watch_client(kubernetes)?;
     let state = Arc::new(State::default());
     let metrics = Arc::new(Metrics::new(Some(Box::new(Arc::clone(&state)))));
-    let server = serve(listener, Arc::clone(&metrics), health(&state), stopped(stop.clone()));
+    let server = serve(
+        listener,
+        Arc::clone(&metrics),
+        health(&state, &options.leadership),
+        stopped(stop.clone()),
+    );
     let work = async {
         let owner_id = tokio::select! {
             () = stopped(stop.clone()) => return Ok(()),
             owner_id = owner_id(&options, &client) => owner_id,
         };
         let regions = options.settings.regions.clone();
-        let store = state.store.get_or_init(|| Arc::new(Store::new(owner_id, regions)));
-        let watches = state.watches.get_or_init(|| watches(&options.namespaces));
+        let store = Store::new(owner_id.clone(), regions);
+        let store = state.store.get_or_init(|| Arc::new(store));
+        let watches = state.watches.get_or_init(|| Watches::new(&options.namespaces));
         let (waker, woken) = unbounded_channel();
         let writer = Kubernetes::new(client.clone(), options.instance.clone(), Clock::system());
+        let writer = Led::new(writer, options.leadership.clone());
         let audience = Arc::new(Told {
             waker: waker.clone(),
             objects: writer.clone(),
+            store: Arc::clone(store),
+            leadership: options.leadership.clone(),
             metrics: metrics.clone(),
         });
         // Fails only once the queue is gone, and then nobody has to be woken.
         let wake: Wake = Arc::new(move |key| drop(waker.send(key.clone())));
         let reconciler = Reconciler {
-            outside: outside(Arc::clone(&wake), &metrics),
+            outside: outside(Arc::clone(&wake), &metrics, &owner_id),
             objects: writer,
             store: Arc::clone(store),
             memories: Memories::default(),
@@ -105,10 +123,9 @@ pub async fn run<X: Outside>(
             wake,
             planner: planner(),
         };
-        let queue = Queue::new(woken, options.max_concurrent_reconciles, Clock::system());
         let watching = watch_all(watches, &watching, store, &audience);
         tokio::select! {
-            () = reconcile_all(watches, queue, Arc::new(reconciler), &stop) => Ok(()),
+            () = reconcile_all(&options, watches, woken, Arc::new(reconciler), &stop) => Ok(()),
             () = watching => Err(RunError::Watch),
         }
     };
@@ -123,7 +140,7 @@ pub async fn run<X: Outside>(
 #[derive(Debug, Default)]
 struct State {
     store: OnceLock<Arc<Store>>,
-    watches: OnceLock<Vec<Arc<Watch>>>,
+    watches: OnceLock<Watches>,
 }
 
 impl Population for Arc<State> {
@@ -134,49 +151,101 @@ impl Population for Arc<State> {
     }
 }
 
-fn health(state: &Arc<State>) -> Health {
-    let state = Arc::clone(state);
+/// One that does not lead is ready as well once it could: rollouts go on.
+fn health(state: &Arc<State>, leadership: &Leadership) -> Health {
+    let (state, leadership) = (Arc::clone(state), leadership.clone());
     Arc::new(move || match state.watches.get() {
-        Some(watches) => watches.iter().filter_map(|watch| watch.missing()).collect(),
+        Some(watches) => {
+            let missing = watches.all().filter_map(|watch| watch.missing());
+            missing.chain(leadership.missing()).collect()
+        }
         None => vec!["the owner id is not known: waiting to read the namespace kube-system".into()],
     })
 }
 
-fn watches(namespaces: &[String]) -> Vec<Arc<Watch>> {
-    let named = namespaces.iter().map(|namespace| Scope(Some(namespace.clone())));
-    let scopes: Vec<_> = if namespaces.is_empty() { vec![Scope(None)] } else { named.collect() };
-    scopes.into_iter().map(|scope| Arc::new(Watch::new(scope))).collect()
+/// What is watched: all must have been listed before anything is decided.
+#[derive(Debug)]
+struct Watches {
+    policies: Arc<Watch>,
+    namespaces: Arc<Watch>,
+    /// Objects, by namespace; `None` for all.
+    objects: Vec<(Option<String>, Arc<Watch>)>,
+}
+
+impl Watches {
+    fn new(namespaces: &[String]) -> Self {
+        let watch = |what: &str, crd| Arc::new(Watch::new(what.to_owned(), crd));
+        let objects = |namespace: Option<&String>| {
+            let what =
+                namespace.map_or("all namespaces".into(), |name| format!("namespace {name}"));
+            let what = format!("SesMailFroms in {what}");
+            (namespace.cloned(), watch(&what, "sesmailfroms.mailfrom.dev"))
+        };
+        let named = namespaces.iter().map(|namespace| objects(Some(namespace)));
+        Self {
+            policies: watch("SesMailFromPolicies", "sesmailfrompolicies.mailfrom.dev"),
+            namespaces: watch("namespaces", ""),
+            objects: if namespaces.is_empty() { vec![objects(None)] } else { named.collect() },
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Watch>> {
+        let objects = self.objects.iter().map(|(_, watch)| watch);
+        [&self.policies, &self.namespaces].into_iter().chain(objects)
+    }
 }
 
 /// Ends only if a watch breaks off.
-async fn watch_all(
-    watches: &[Arc<Watch>],
-    client: &Client,
-    store: &Arc<Store>,
-    audience: &Arc<Told>,
-) {
+async fn watch_all(watches: &Watches, client: &Client, store: &Arc<Store>, audience: &Arc<Told>) {
     let mut running = JoinSet::new();
-    for watch in watches {
-        let watch = Arc::clone(watch);
-        let (client, store) = (client.clone(), Arc::clone(store));
-        let audience = Arc::clone(audience);
-        running.spawn(async move { watch.run(client, &store, &*audience).await });
+    let (all, config) = (|| client.clone(), watch::config);
+    let watch = Arc::clone(&watches.policies);
+    let events = watcher(Api::<WatchedPolicy>::all(all()), config());
+    let (of, to, told) = (Arc::clone(store), Arc::clone(audience), Mutex::default());
+    let cache = caches::Policies { store: of, audience: to, told };
+    running.spawn(async move { watch.run(events, &cache).await });
+    let watch = Arc::clone(&watches.namespaces);
+    let events = watcher(Api::<PartialObjectMeta<Namespace>>::all(all()), config());
+    let cache = caches::Namespaces { store: Arc::clone(store), audience: Arc::clone(audience) };
+    running.spawn(async move { watch.run(events, &cache).await });
+    for (namespace, watch) in &watches.objects {
+        let (watch, namespace) = (Arc::clone(watch), namespace.clone());
+        let api: Api<Watched> = match &namespace {
+            Some(namespace) => Api::namespaced(all(), namespace),
+            None => Api::all(all()),
+        };
+        let events = watcher(api, config());
+        let (store, audience) = (Arc::clone(store), Arc::clone(audience));
+        let cache = caches::Objects { store, audience, namespace };
+        running.spawn(async move { watch.run(events, &cache).await });
     }
     running.join_next().await;
 }
 
 /// Reconciles from the moment at which every object, and so every claim, is
-/// known, until told to stop.
+/// known and this process leads, until told to stop.
 async fn reconcile_all<X: Outside>(
-    watches: &[Arc<Watch>],
-    queue: Queue,
-    reconciler: Arc<Reconciler<Kubernetes, X>>,
+    options: &Options,
+    watches: &Watches,
+    mut woken: UnboundedReceiver<ObjectKey>,
+    reconciler: Arc<Reconciler<Led<Kubernetes>, X>>,
     stop: &Receiver<bool>,
 ) {
+    let leads = async {
+        join_all(watches.all().map(|watch| watch.listed())).await;
+        options.leadership.stand();
+        options.leadership.gained().await;
+    };
     tokio::select! {
         () = stopped(stop.clone()) => return,
-        _ = join_all(watches.iter().map(|watch| watch.listed())) => {}
+        () = leads => {}
+        () = let_go(&mut woken) => return,
     }
+    reconciler.metrics.leads();
+    for key in reconciler.store.keys() {
+        (reconciler.wake)(&key);
+    }
+    let queue = Queue::new(woken, options.max_concurrent_reconciles, Clock::system());
     let (ids, number) = (RandomState::new(), AtomicU64::new(0));
     let reconcile = |key: ObjectKey| {
         let id = ids.hash_one(number.fetch_add(1, Ordering::Relaxed));
@@ -185,6 +254,11 @@ async fn reconcile_all<X: Outside>(
         async move { reconciler.reconcile(&key).await.again }.instrument(span)
     };
     queue.run(reconcile, stopped(stop.clone())).await;
+}
+
+/// Drops what is woken, which may be for months. Ends only when nobody wakes.
+async fn let_go(woken: &mut UnboundedReceiver<ObjectKey>) {
+    while woken.recv().await.is_some() {}
 }
 
 /// Resolves when told to stop.
@@ -216,7 +290,9 @@ async fn owner_id(options: &Options, client: &Client) -> String {
 /// What the watches tell goes to the queue, and to the person concerned.
 struct Told {
     waker: UnboundedSender<ObjectKey>,
-    objects: Kubernetes,
+    objects: Led<Kubernetes>,
+    store: Arc<Store>,
+    leadership: Leadership,
     metrics: Arc<Metrics>,
 }
 
@@ -226,17 +302,31 @@ impl Audience for Told {
         let _ = self.waker.send(key);
     }
 
+    fn unreadable_policy(&self, name: &str, error: &str) {
+        warn!(policy = name, error, "Could not parse a SesMailFromPolicy; it allows nothing");
+        self.metrics.unreadable();
+    }
+
     fn unreadable(&self, object: Unreadable) {
-        let Unreadable { subject, version: _, error } = object;
+        let Unreadable { subject, version, error } = object;
         warn!(object = %subject.key, error, "Could not parse an object; it is left alone");
         self.metrics.unreadable();
-        let objects = self.objects.clone();
+        let (objects, leadership) = (self.objects.clone(), self.leadership.clone());
+        let store = Arc::clone(&self.store);
         let note = format!("the object does not parse and is left alone: {error}");
         tokio::spawn(async move {
+            leadership.gained().await;
+            if !store.is_unreadable(&subject.key, &version) {
+                return;
+            }
             let reason = Reason::InvalidSpec.as_str();
             let notice = Notice { warning: true, reason, note };
-            if let Err(error) = objects.post_event(&subject, &notice).await {
-                warn!(object = %subject.key, %error, "Could not post an Event");
+            match objects.post_event(&subject, &notice).await {
+                Ok(()) => {}
+                Err(error @ ObjectError::NotLeading) => {
+                    debug!(object = %subject.key, %error, "Could not post an Event");
+                }
+                Err(error) => warn!(object = %subject.key, %error, "Could not post an Event"),
             }
         });
     }

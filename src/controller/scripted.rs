@@ -12,7 +12,7 @@ use super::objects::{ObjectError, Objects, Subject};
 use super::outside::Outside;
 use super::reconcile::{Outcome, Reconciler};
 use super::store::Store;
-use super::testing::{key, object, watched};
+use super::testing::{key, object, permit, watched};
 use crate::api::{FINALIZER, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Grant, ObjectKey, Sight};
 use crate::clock::Clock;
@@ -25,9 +25,9 @@ pub(super) const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
 /// What was done, in order.
 pub(super) type Log = Arc<Mutex<Vec<String>>>;
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct InMemory {
-    log: Log,
+    pub(super) log: Log,
     /// What the next writes answer; success once used up.
     replies: Arc<Mutex<VecDeque<ObjectError>>>,
 }
@@ -153,6 +153,7 @@ fn settings() -> Settings {
         restart_pause_max: hour,
         put_hold_off: hour,
         stall_grace: hour,
+        authority_grace: hour,
         stale_after: hour,
         drift_loop_window: hour,
         insync_fallback: hour,
@@ -174,6 +175,7 @@ pub(super) fn bench(planner: impl Fn(&World<'_>) -> Plan + Send + Sync + 'static
         faults: Arc::default(),
     };
     let store = Arc::new(Store::new("owner".into(), Regions::default()));
+    permit(&store);
     store.saw(watched(&object("a", 5)));
     let woken = Arc::default();
     let heard: Arc<Mutex<Vec<ObjectKey>>> = Arc::clone(&woken);

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::claimant::claimant;
 use super::objects::key_of;
+use super::policies::WatchedPolicy;
 use super::watched::{Unreadable, Watched, pruned};
 use crate::api::SesMailFrom;
-use crate::authority::{Claims, ObjectKey, Standing};
+use crate::authority::{Claims, Credentials, Labels, ObjectKey, Standing};
 use crate::mail::Regions;
 
 /// All objects and their claims.
@@ -112,6 +113,12 @@ impl Store {
         }
     }
 
+    /// Whether this version of an object is the one known, and does not parse.
+    pub(super) fn is_unreadable(&self, key: &ObjectKey, of: &str) -> bool {
+        let known = self.lock();
+        matches!(known.held.get(key), Some(Held::Unreadable { version }) if version == of)
+    }
+
     /// Every object known, those that do not parse included.
     pub fn keys(&self) -> Vec<ObjectKey> {
         self.lock().held.keys().cloned().collect()
@@ -124,6 +131,44 @@ impl Store {
             Held::Unreadable { .. } => None,
         };
         self.lock().held.values().filter_map(objects).collect()
+    }
+
+    /// Takes in which account credentials turned out to be of. Returns the
+    /// objects whose standing may have changed with it.
+    pub fn learn(&self, credentials: &Credentials, account: &str) -> BTreeSet<ObjectKey> {
+        self.lock().claims.learn(credentials, account)
+    }
+
+    /// Takes in a policy that the watch shows. Returns the objects to plan
+    /// again, and what is wrong with the policy if it does not parse.
+    pub fn saw_policy(&self, policy: WatchedPolicy) -> (BTreeSet<ObjectKey>, Option<String>) {
+        let (name, policy, error) = policy.into_policy();
+        (self.lock().claims.put_policy(&name, policy), error)
+    }
+
+    /// Forgets a policy that is gone. Returns the objects to plan again.
+    pub fn forget_policy(&self, name: &str) -> BTreeSet<ObjectKey> {
+        self.lock().claims.remove_policy(name)
+    }
+
+    /// The names of all policies, those that do not parse included.
+    pub fn policies(&self) -> Vec<String> {
+        self.lock().claims.policies()
+    }
+
+    /// Takes in a namespace's labels. Returns the objects to plan again.
+    pub fn saw_namespace(&self, name: &str, labels: Labels) -> BTreeSet<ObjectKey> {
+        self.lock().claims.put_namespace(name, labels)
+    }
+
+    /// Forgets a namespace that is gone. Returns the objects to plan again.
+    pub fn forget_namespace(&self, name: &str) -> BTreeSet<ObjectKey> {
+        self.lock().claims.remove_namespace(name)
+    }
+
+    /// The names of all namespaces.
+    pub fn namespaces(&self) -> Vec<String> {
+        self.lock().claims.namespaces()
     }
 
     fn hold(&self, known: &mut Known, key: &ObjectKey, object: SesMailFrom) -> BTreeSet<ObjectKey> {
@@ -186,10 +231,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::controller::testing::{key, object, watched};
+    use crate::controller::testing::{key, object, permit, watched};
 
     fn store() -> Store {
-        Store::new("owner".into(), Regions::default())
+        let store = Store::new("owner".into(), Regions::default());
+        permit(&store);
+        store
     }
 
     fn held_version(store: &Store, name: &str) -> String {

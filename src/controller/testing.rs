@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use super::store::Store;
 use super::watched::Watched;
 use crate::api::SesMailFrom;
 use crate::authority::ObjectKey;
@@ -22,6 +23,19 @@ pub(crate) fn object(name: &str, version: u64) -> SesMailFrom {
         },
     }))
     .unwrap()
+}
+
+/// Has the store know the namespace `mail`, and a policy that allows everything.
+pub(crate) fn permit(store: &Store) {
+    store.saw_namespace("mail", crate::authority::Labels::new());
+    let policy = json!({
+        "metadata": {"name": "default", "resourceVersion": "1"},
+        "spec": {
+            "namespaceSelector": {}, "domains": ["*"], "spfIncludes": ["*"],
+            "ambientCredentials": "Allow",
+        },
+    });
+    store.saw_policy(serde_json::from_value(policy).unwrap());
 }
 
 /// The object as the watch delivers it.

@@ -1,20 +1,20 @@
-//! Keeps the store as the API server shows the objects.
+//! Watches that keep caches as the API server shows things.
 
 use std::collections::HashSet;
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client};
+use kube::runtime::watcher::{self, Event};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::store::{Change, Store};
-use super::watched::{Unreadable, Watched};
+use super::watched::Unreadable;
 use crate::authority::ObjectKey;
 
 /// Objects a page: a page of this size takes a few hundred kilobytes.
@@ -24,43 +24,63 @@ const PAGE: u32 = 500;
 /// every 30 s, and may take 10 s to fail once more.
 const TROUBLE: Duration = Duration::from_secs(45);
 
-/// One namespace, or all.
-#[derive(Clone, Debug)]
-pub(super) struct Scope(pub(super) Option<String>);
-
-/// A watch over a scope, and how it stands.
+/// A watch, and how it stands.
 #[derive(Debug)]
 pub(super) struct Watch {
-    scope: Scope,
+    /// Of what, for a person.
+    what: String,
+    /// The CustomResourceDefinition that it needs.
+    crd: &'static str,
     listed: watch::Sender<bool>,
     trouble: Mutex<Option<(String, Instant)>>,
 }
 
-/// Told of what the watch brings.
+/// Where a watch puts what it brings.
+pub(super) trait Cache<K>: Send + Sync {
+    /// Tells entries apart.
+    type Key: Eq + Hash + Send + Sync;
+
+    /// Which entry it is.
+    fn key(object: &K) -> Self::Key;
+    /// It is there, or has changed.
+    fn saw(&self, object: K);
+    /// It is gone.
+    fn forget(&self, key: &Self::Key);
+    /// Every entry of this watch.
+    fn keys(&self) -> Vec<Self::Key>;
+}
+
+/// Told of what the watches bring.
 pub(super) trait Audience: Send + Sync + 'static {
     /// An object is to be planned again.
     fn wake(&self, key: ObjectKey);
     /// An object does not parse; told once a version.
     fn unreadable(&self, object: Unreadable);
+    /// A policy does not parse, and so allows nothing; told once a version.
+    fn unreadable_policy(&self, name: &str, error: &str);
+}
+
+/// How every watch lists.
+pub(super) fn config() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
 }
 
 impl Watch {
     /// A watch that has not begun.
-    pub(super) fn new(scope: Scope) -> Self {
-        Self { scope, listed: watch::Sender::new(false), trouble: Mutex::default() }
+    pub(super) fn new(what: String, crd: &'static str) -> Self {
+        Self { what, crd, listed: watch::Sender::new(false), trouble: Mutex::default() }
     }
 
-    /// Watches until dropped.
-    pub(super) async fn run(&self, client: Client, store: &Store, audience: &impl Audience) {
-        let api: Api<Watched> = match &self.scope.0 {
-            Some(namespace) => Api::namespaced(client, namespace),
-            None => Api::all(client),
-        };
-        let events = watcher(api, watcher::Config::default().page_size(PAGE));
-        self.follow(events.default_backoff(), store, audience).await;
+    /// Follows a watcher's events until dropped.
+    pub(super) async fn run<K: Debug + Send>(
+        &self,
+        events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+        cache: &impl Cache<K>,
+    ) {
+        self.follow(events.default_backoff(), cache).await;
     }
 
-    /// Resolves when every object of the scope has been listed once.
+    /// Resolves when everything has been listed once.
     pub(super) async fn listed(&self) {
         // Fails only without a sender, and this is the sender.
         let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
@@ -72,17 +92,16 @@ impl Watch {
         let trouble = trouble.as_ref();
         if *self.listed.borrow() {
             let recent = trouble.filter(|(_, at)| at.elapsed() < TROUBLE)?;
-            return Some(format!("the watch of {} failed: {}", self.scope, recent.0));
+            return Some(format!("the watch of {} failed: {}", self.what, recent.0));
         }
         let why = trouble.map_or("not yet", |(message, _)| message);
-        Some(format!("the first list of {} is not complete: {why}", self.scope))
+        Some(format!("the first list of {} is not complete: {why}", self.what))
     }
 
-    async fn follow(
+    async fn follow<K, C: Cache<K>>(
         &self,
-        events: impl Stream<Item = watcher::Result<Event<Watched>>>,
-        store: &Store,
-        audience: &impl Audience,
+        events: impl Stream<Item = watcher::Result<Event<K>>>,
+        cache: &C,
     ) {
         let mut events = pin!(events);
         let mut seen = HashSet::new();
@@ -90,28 +109,25 @@ impl Watch {
             match event {
                 Ok(Event::Init) => seen.clear(),
                 Ok(Event::InitApply(object)) => {
-                    seen.insert(object.key());
-                    tell(store.saw(object), audience);
+                    seen.insert(C::key(&object));
+                    cache.saw(object);
                 }
                 Ok(Event::InitDone) => {
-                    let gone = store.keys().into_iter();
-                    let gone = gone.filter(|key| self.scope.covers(key) && !seen.contains(key));
-                    for key in gone {
-                        forget(store, &key, audience);
-                    }
+                    let gone = cache.keys().into_iter().filter(|key| !seen.contains(key));
+                    gone.for_each(|key| cache.forget(&key));
                     seen = HashSet::new();
                     self.alive();
                     if !self.listed.send_replace(true) {
-                        info!(scope = %self.scope, "Listed all objects");
+                        info!(what = self.what, "Listed everything");
                     }
                 }
                 Ok(Event::Apply(object)) => {
                     self.alive();
-                    tell(store.saw(object), audience);
+                    cache.saw(object);
                 }
                 Ok(Event::Delete(object)) => {
                     self.alive();
-                    forget(store, &object.key(), audience);
+                    cache.forget(&C::key(&object));
                 }
                 Err(error) => self.failed(&error),
             }
@@ -123,61 +139,28 @@ impl Watch {
     }
 
     fn failed(&self, error: &watcher::Error) {
-        let message = explained(error);
+        let message = self.explained(error);
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         // The same again is no news.
         if trouble.as_ref().is_none_or(|(before, _)| *before != message) {
-            warn!(scope = %self.scope, error = message, "Could not watch objects");
+            warn!(what = self.what, error = message, "Could not watch");
         }
         *trouble = Some((message, Instant::now()));
     }
-}
 
-fn tell(change: Change, audience: &impl Audience) {
-    let Change { wake, unreadable } = change;
-    for key in wake {
-        audience.wake(key);
-    }
-    if let Some(unreadable) = unreadable {
-        audience.unreadable(unreadable);
-    }
-}
-
-/// The object itself is woken too, so that what is remembered of it goes.
-fn forget(store: &Store, key: &ObjectKey, audience: &impl Audience) {
-    for rival in store.forget(key) {
-        audience.wake(rival);
-    }
-    audience.wake(key.clone());
-}
-
-/// In the API server's own words, which the error's text repeats in two forms.
-fn explained(error: &watcher::Error) -> String {
-    use kube::Error::Api;
-    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
-    match error {
-        InitialListFailed(Api(status)) if status.code == 404 => {
-            "the CustomResourceDefinition sesmailfroms.mailfrom.dev is not installed".into()
-        }
-        InitialListFailed(Api(status))
-        | WatchStartFailed(Api(status))
-        | WatchFailed(Api(status))
-        | WatchError(status) => status.message.clone(),
-        other => other.to_string(),
-    }
-}
-
-impl Scope {
-    fn covers(&self, key: &ObjectKey) -> bool {
-        self.0.as_ref().is_none_or(|namespace| *namespace == key.namespace)
-    }
-}
-
-impl std::fmt::Display for Scope {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.0 {
-            Some(namespace) => write!(f, "namespace {namespace}"),
-            None => f.write_str("all namespaces"),
+    /// In the API server's own words, which the error's text repeats in two forms.
+    fn explained(&self, error: &watcher::Error) -> String {
+        use kube::Error::Api;
+        use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+        match error {
+            InitialListFailed(Api(status)) if status.code == 404 => {
+                format!("the CustomResourceDefinition {} is not installed", self.crd)
+            }
+            InitialListFailed(Api(status))
+            | WatchStartFailed(Api(status))
+            | WatchFailed(Api(status))
+            | WatchError(status) => status.message.clone(),
+            other => other.to_string(),
         }
     }
 }
@@ -185,17 +168,29 @@ impl std::fmt::Display for Scope {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
     use futures::stream;
     use kube::core::Status;
 
+    use super::super::caches::{Namespaces, Objects, Policies};
+    use super::super::policies::WatchedPolicy;
+    use super::super::store::Store;
+    use super::super::watched::Watched;
     use super::*;
-    use crate::controller::testing::{key, object, watched};
+    use crate::controller::testing::{key, object, permit, watched};
     use crate::mail::Regions;
 
     #[derive(Default)]
     struct Heard {
         woken: Mutex<Vec<String>>,
         unreadable: Mutex<Vec<String>>,
+    }
+
+    const CRD: &str = "sesmailfroms.mailfrom.dev";
+
+    fn watch() -> Watch {
+        Watch::new("all namespaces".into(), CRD)
     }
 
     impl Audience for Heard {
@@ -206,18 +201,34 @@ mod tests {
         fn unreadable(&self, object: Unreadable) {
             self.unreadable.lock().unwrap().push(object.subject.key.name);
         }
+
+        fn unreadable_policy(&self, name: &str, _: &str) {
+            self.unreadable.lock().unwrap().push(name.to_owned());
+        }
     }
 
     type Events = Vec<watcher::Result<Event<Watched>>>;
 
-    async fn follow(watch: &Watch, store: &Store, events: Events) -> Heard {
-        let heard = Heard::default();
-        watch.follow(stream::iter(events), store, &heard).await;
+    async fn follow(watch: &Watch, store: &Arc<Store>, events: Events) -> Arc<Heard> {
+        follow_in(watch, store, None, events).await
+    }
+
+    async fn follow_in(
+        watch: &Watch,
+        store: &Arc<Store>,
+        namespace: Option<String>,
+        events: Events,
+    ) -> Arc<Heard> {
+        let audience = Arc::new(Heard::default());
+        let (store, heard) = (Arc::clone(store), Arc::clone(&audience));
+        watch.follow(stream::iter(events), &Objects { store, audience, namespace }).await;
         heard
     }
 
-    fn store() -> Store {
-        Store::new("owner".into(), Regions::default())
+    fn store() -> Arc<Store> {
+        let store = Store::new("owner".into(), Regions::default());
+        permit(&store);
+        Arc::new(store)
     }
 
     fn in_list(name: &str, version: u64) -> Event<Watched> {
@@ -226,20 +237,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_anew_drops_what_is_gone_from_its_own_namespace_only() {
-        let (store, watch) = (store(), Watch::new(Scope(Some("mail".into()))));
+        let (store, watch) = (store(), watch());
+        let mail = || Some("mail".to_owned());
         let mut elsewhere = object("c", 3);
         elsewhere.metadata.namespace = Some("other".into());
         store.saw(watched(&elsewhere));
-        follow(
+        follow_in(
             &watch,
             &store,
+            mail(),
             vec![Ok(Event::Init), Ok(in_list("a", 1)), Ok(in_list("b", 2)), Ok(Event::InitDone)],
         )
         .await;
         assert_eq!(store.keys().len(), 3);
-        let heard =
-            follow(&watch, &store, vec![Ok(Event::Init), Ok(in_list("a", 1)), Ok(Event::InitDone)])
-                .await;
+        let anew = vec![Ok(Event::Init), Ok(in_list("a", 1)), Ok(Event::InitDone)];
+        let heard = follow_in(&watch, &store, mail(), anew).await;
         assert!(store.view(&key("b")).is_none());
         assert_eq!(store.keys().len(), 2);
         assert!(heard.woken.lock().unwrap().contains(&"b".to_owned()), "its memory goes");
@@ -247,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_does_not_parse_is_told_and_the_others_go_on() {
-        let (store, watch) = (store(), Watch::new(Scope(None)));
+        let (store, watch) = (store(), watch());
         let broken: Watched = serde_json::from_value(serde_json::json!({
             "metadata": {"namespace": "mail", "name": "bad", "resourceVersion": "1"}, "spec": 5,
         }))
@@ -266,7 +278,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_missing_crd_is_waited_for_and_said() {
-        let (store, watch) = (store(), Watch::new(Scope(None)));
+        let (store, watch) = (store(), watch());
         let missing = || {
             let status = Status { code: 404, ..Status::default() };
             Err(watcher::Error::InitialListFailed(kube::Error::Api(status.boxed())))
@@ -281,11 +293,66 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_watch_that_failed_is_not_ready_for_a_while() {
-        let (store, watch) = (store(), Watch::new(Scope(None)));
+        let (store, watch) = (store(), watch());
         let failure = watcher::Error::NoResourceVersion;
         follow(&watch, &store, vec![Ok(Event::InitDone), Err(failure)]).await;
         assert!(watch.missing().unwrap().contains("the watch of all namespaces failed"));
         tokio::time::advance(TROUBLE).await;
         assert_eq!(watch.missing(), None);
+    }
+
+    fn policy(name: &str, spec: serde_json::Value) -> WatchedPolicy {
+        serde_json::from_value(serde_json::json!({
+            "metadata": {"name": name, "resourceVersion": "1"}, "spec": spec,
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_policy_that_does_not_parse_allows_nothing_and_hides_no_other() {
+        let store = Arc::new(Store::new("owner".into(), Regions::default()));
+        store.saw_namespace("mail", crate::authority::Labels::new());
+        store.saw(watched(&object("a", 1)));
+        let allowed = || store.view(&key("a")).unwrap().1.authorized().is_ok();
+        let audience = Arc::new(Heard::default());
+        let told = Mutex::default();
+        let cache = Policies { store: Arc::clone(&store), audience: Arc::clone(&audience), told };
+        let all = serde_json::json!({
+            "namespaceSelector": {}, "domains": ["*"], "ambientCredentials": "Allow",
+        });
+        let mut bad = all.clone();
+        bad["ambientCredentials"] = "Perhaps".into();
+        let list = |policies: Vec<WatchedPolicy>| {
+            let policies = policies.into_iter().map(|policy| Ok(Event::InitApply(policy)));
+            let events = [Ok(Event::Init)].into_iter().chain(policies);
+            stream::iter(events.chain([Ok(Event::InitDone)]).collect::<Vec<_>>())
+        };
+        let bad = policy("bad", bad);
+        watch().follow(list(vec![bad.clone(), bad.clone()]), &cache).await;
+        assert!(!allowed());
+        assert_eq!(*audience.unreadable.lock().unwrap(), ["bad"], "once a version");
+        watch().follow(list(vec![bad, policy("good", all)]), &cache).await;
+        assert!(allowed());
+        assert_eq!(store.policies(), ["bad", "good"]);
+        watch().follow(list(vec![]), &cache).await;
+        assert!(!allowed(), "what a new list does not name is gone");
+        assert!(audience.woken.lock().unwrap().len() >= 2);
+    }
+
+    #[tokio::test]
+    async fn an_object_whose_namespace_is_not_known_yet_is_not_decided_on() {
+        let store = Arc::new(Store::new("owner".into(), Regions::default()));
+        store.saw(watched(&object("a", 1)));
+        assert!(store.view(&key("a")).is_none());
+        let audience = Arc::new(Heard::default());
+        let cache = Namespaces { store: Arc::clone(&store), audience: Arc::clone(&audience) };
+        let namespace = serde_json::from_value(serde_json::json!({
+            "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+            "metadata": {"name": "mail", "labels": {"team": "mail"}},
+        }))
+        .unwrap();
+        watch().follow(stream::iter([Ok(Event::Apply(namespace))]), &cache).await;
+        assert!(store.view(&key("a")).is_some());
+        assert_eq!(*audience.woken.lock().unwrap(), ["a"]);
     }
 }

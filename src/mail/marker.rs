@@ -5,23 +5,34 @@
 //! ```text
 //! marker  = "ses-mailfrom-owner=v1" SP digest SP mx SP spf SP regions
 //! digest  = 32 lower-case hex digits
-//! mx      = "mx=" origin
-//! spf     = "spf=" origin
-//! origin  = "created" / "adopted"
-//! regions = "regions=" [ name *( "," name ) ]
+//! mx      = "mx=" ( "created" / "adopted" )
+//! spf     = "spf=" ( "created" [ ":" hosts ] / "adopted" / "merged:" hosts )
+//! hosts   = [ host *( "," host ) ]              ; ascending
+//! regions = "regions=" [ region *( "," region ) ]  ; ascending by name
+//! region  = name [ ":adopted" ]                 ; created where it does not say
+//! name    = 1*32( a-z / 0-9 / "-" )
+//! host    = a host name, labels with "_" allowed, lower case, no dot at its end
 //! ```
+//!
+//! `hosts` are the SPF terms that we added, each without its `include:`:
+//! `merged` is a record that we found and added to, `created` one that we made,
+//! and without a list it is made with `include:amazonses.com` alone.
 //!
 //! It stands in the same record set as SPF, so that one compare-and-swap guards
 //! both. The digest gives nothing away in public DNS; everything behind it is
-//! enough to rebuild ownership when status is lost.
+//! enough to rebuild ownership when status is lost. With 32 regions and nine
+//! hosts of the length that the CRD allows it stays below the 4,000 characters
+//! that Route 53 takes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
+
+use super::spf::SpfInclude;
 
 const PREFIX: &str = "ses-mailfrom-owner=";
 const VERSION: &str = "v1";
@@ -70,10 +81,60 @@ pub struct Marker {
     /// Of the MX record.
     pub mx: Origin,
     /// Of the SPF record.
-    pub spf: Origin,
+    pub spf: SpfOrigin,
     /// Regions whose SES setting may name this MAIL FROM domain on our behalf,
     /// by name: text of DNS, so none of them need be known here.
-    pub regions: BTreeSet<String>,
+    pub regions: BTreeMap<String, Origin>,
+}
+
+/// Where an SPF record came from, and which of its terms are ours.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SpfOrigin {
+    /// Of the record.
+    pub record: Origin,
+    /// The senders whose terms we put in.
+    pub added: BTreeSet<SpfInclude>,
+}
+
+impl SpfOrigin {
+    /// A record that we make for SES alone.
+    pub fn created() -> Self {
+        Self { record: Origin::Created, added: BTreeSet::from([SpfInclude::amazon_ses()]) }
+    }
+
+    /// A record that was there and needs no term of ours.
+    pub fn adopted() -> Self {
+        Self { record: Origin::Adopted, added: BTreeSet::new() }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        match text.split_once(':') {
+            None if text == "created" => Some(Self::created()),
+            None if text == "adopted" => Some(Self::adopted()),
+            Some(("created", hosts)) => {
+                let added = parse_hosts(hosts)?;
+                let spelt_out = Self { record: Origin::Created, added };
+                (spelt_out != Self::created()).then_some(spelt_out)
+            }
+            Some(("merged", hosts)) => {
+                let added = parse_hosts(hosts).filter(|hosts| !hosts.is_empty())?;
+                Some(Self { record: Origin::Adopted, added })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for SpfOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts: Vec<&str> = self.added.iter().map(SpfInclude::as_str).collect();
+        match self.record {
+            _ if *self == Self::created() => f.write_str("created"),
+            Origin::Created => write!(f, "created:{}", hosts.join(",")),
+            Origin::Adopted if hosts.is_empty() => f.write_str("adopted"),
+            Origin::Adopted => write!(f, "merged:{}", hosts.join(",")),
+        }
+    }
 }
 
 /// Why a marker cannot be relied on.
@@ -119,21 +180,37 @@ impl Marker {
         Some(Self {
             owner: Owner((*digest).to_owned()),
             mx: Origin::parse(mx.strip_prefix("mx=")?)?,
-            spf: Origin::parse(spf.strip_prefix("spf=")?)?,
+            spf: SpfOrigin::parse(spf.strip_prefix("spf=")?)?,
             regions,
         })
     }
 }
 
-fn parse_regions(text: &str) -> Option<BTreeSet<String>> {
-    if text.is_empty() {
-        return Some(BTreeSet::new());
-    }
-    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let names: Vec<&str> = text.split(',').collect();
-    let ok = names.iter().all(|name| (1..=32).contains(&name.len()) && name.chars().all(legal));
-    let sorted = names.windows(2).all(|pair| pair[0] < pair[1]);
-    (ok && sorted).then(|| names.into_iter().map(str::to_owned).collect())
+fn parse_regions(text: &str) -> Option<BTreeMap<String, Origin>> {
+    let entry = |entry: &str| {
+        let (name, origin) = match entry.split_once(':') {
+            None => (entry, Origin::Created),
+            Some((name, "adopted")) => (name, Origin::Adopted),
+            Some(_) => return None,
+        };
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let ok = (1..=32).contains(&name.len()) && name.chars().all(legal);
+        ok.then(|| (name.to_owned(), origin))
+    };
+    let regions: Vec<(String, Origin)> = list(text).map(entry).collect::<Option<_>>()?;
+    let ascending = regions.windows(2).all(|pair| pair[0].0 < pair[1].0);
+    ascending.then(|| regions.into_iter().collect())
+}
+
+fn parse_hosts(text: &str) -> Option<BTreeSet<SpfInclude>> {
+    let host = |text| SpfInclude::parse(text).ok().filter(|host| host.as_str() == text);
+    let hosts: Vec<SpfInclude> = list(text).map(host).collect::<Option<_>>()?;
+    let ascending = hosts.windows(2).all(|pair| pair[0] < pair[1]);
+    ascending.then(|| hosts.into_iter().collect())
+}
+
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').filter(move |_| !text.is_empty())
 }
 
 impl Origin {
@@ -156,14 +233,13 @@ impl Origin {
 impl fmt::Display for Marker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { owner, mx, spf, regions } = self;
-        let regions: Vec<&str> = regions.iter().map(String::as_str).collect();
-        let (owner, regions) = (owner.as_str(), regions.join(","));
-        write!(
-            f,
-            "{PREFIX}{VERSION} {owner} mx={} spf={} regions={regions}",
-            mx.as_str(),
-            spf.as_str()
-        )
+        let region = |(name, origin): (&String, &Origin)| match origin {
+            Origin::Created => name.clone(),
+            Origin::Adopted => format!("{name}:{}", origin.as_str()),
+        };
+        let regions: Vec<String> = regions.iter().map(region).collect();
+        let (owner, mx, regions) = (owner.as_str(), mx.as_str(), regions.join(","));
+        write!(f, "{PREFIX}{VERSION} {owner} mx={mx} spf={spf} regions={regions}")
     }
 }
 
@@ -183,9 +259,12 @@ mod tests {
         fn a_printed_marker_parses_to_itself(
             name in "[a-z]{1,20}",
             mx in origin(),
-            spf in origin(),
-            regions in proptest::collection::btree_set("[a-z]{2}-[a-z]{4,9}-[1-9]", 0..32),
+            record in origin(),
+            added in proptest::collection::btree_set("[a-z_]{1,9}[.][a-z0-9-]{1,9}|amazonses[.]com", 0..9),
+            regions in proptest::collection::btree_map("[a-z]{2}-[a-z]{4,9}-[1-9]", origin(), 0..32),
         ) {
+            let added = added.iter().filter_map(|host| SpfInclude::parse(host).ok()).collect();
+            let spf = SpfOrigin { record, added };
             let marker = Marker { owner: Owner::of("id", "ns", &name), mx, spf, regions };
             prop_assert_eq!(Marker::parse(&marker.to_string()), Ok(marker));
         }
@@ -214,7 +293,15 @@ mod tests {
     #[test]
     fn damage_and_later_versions_are_told_apart() {
         let good = "ses-mailfrom-owner=v1 00112233445566778899aabbccddeeff mx=created spf=created regions=";
-        assert!(Marker::parse(good).is_ok());
+        for good in [
+            good.to_owned(),
+            good.replace("spf=created", "spf=adopted"),
+            good.replace("spf=created", "spf=created:_spf.other.example,amazonses.com"),
+            good.replace("spf=created", "spf=merged:amazonses.com"),
+            good.replace("regions=", "regions=eu-west-1:adopted,us-east-1"),
+        ] {
+            assert_eq!(Marker::parse(&good).map(|marker| marker.to_string()), Ok(good));
+        }
         assert_eq!(Marker::parse(&good.replace("v1", "v2")), Err(MarkerError::LaterVersion));
         for bad in [
             good.replace("v1", "v0"),
@@ -222,6 +309,16 @@ mod tests {
             good.replace("mx=created", "mx=made"),
             good.replace("00", "0"),
             good.replace("regions=", "regions=b-1,a-1"),
+            good.replace("regions=", "regions=a-1:created"),
+            good.replace("regions=", "regions=a-1,a-1:adopted"),
+            good.replace("regions=", "regions=,"),
+            good.replace("spf=created", "spf=merged:"),
+            good.replace("spf=created", "spf=merged"),
+            good.replace("spf=created", "spf=adopted:amazonses.com"),
+            good.replace("spf=created", "spf=created:amazonses.com"),
+            good.replace("spf=created", "spf=merged:b.example,a.example"),
+            good.replace("spf=created", "spf=merged:include:a.example"),
+            good.replace("spf=created", "spf=merged:\\052.example"),
             good.replace(' ', "  "),
             format!("{good} more"),
             "ses-mailfrom-owner=".to_owned(),

@@ -9,11 +9,13 @@ mod mx;
 mod name;
 mod record;
 mod region;
+mod role;
 mod spf;
 mod txt;
+mod txt_edit;
 
 pub use identity::{BehaviorOnMxFailure, Identity, MailFrom, MailFromStatus};
-pub use marker::{Marker, MarkerError, Origin, Owner};
+pub use marker::{Marker, MarkerError, Origin, Owner, SpfOrigin};
 pub use mx::{MX_PREFERENCE, Mx};
 pub use name::{DomainName, MailFromDomain, NameError};
 pub use record::{
@@ -21,5 +23,9 @@ pub use record::{
     Routing, Seen, Surroundings, Zone,
 };
 pub use region::{Partition, Region, RegionError, Regions};
-pub use spf::{AMAZON_SES, Spf, SpfFault};
+pub use role::{CLUSTER_TAG, NAMESPACE_TAG, RoleArn, RoleArnError};
+pub use spf::{
+    AMAZON_SES, MergeRefusal, Merged, Spf, SpfAll, SpfFault, SpfInclude, SpfSyntaxError, TermError,
+};
 pub use txt::{TxtError, decode as decode_txt, encode as encode_txt};
+pub use txt_edit::edit as edit_txt;

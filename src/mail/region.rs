@@ -39,10 +39,24 @@ pub enum Partition {
 impl Partition {
     /// By the region's name.
     pub fn of(region: &Region) -> Self {
-        match region.as_str() {
+        Self::of_name(region.as_str())
+    }
+
+    /// By the name of a region that need not have SES.
+    pub fn of_name(region: &str) -> Self {
+        match region {
             name if name.starts_with("us-gov-") => Self::UsGov,
             name if name.starts_with("eusc-") => Self::Eusc,
             _ => Self::Aws,
+        }
+    }
+
+    /// As ARNs write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aws => "aws",
+            Self::UsGov => "aws-us-gov",
+            Self::Eusc => "aws-eusc",
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::finding::Finding;
 use super::inquiry::Reading;
 use super::names::{NamePlan, Stance};
-use super::records::quoted;
+use super::records::Wanted;
 use super::scene::{Holding, Scene};
 use super::survey::{self, Mark, Surveyed};
 use crate::api::{Reason, RecordState};
@@ -16,15 +16,16 @@ impl<'a> Scene<'a> {
     /// there that is not ours, and something is to be sent by it.
     pub(super) fn may_begin(
         &self,
-        name: &MailFromDomain,
+        wanted: &Wanted,
         surveyed: &Surveyed<'a>,
         admissible: &[&Region],
-        group: &[Region],
     ) -> Result<(), Box<NamePlan>> {
+        let name = &wanted.name;
+        let group = &self.desired.names[name];
         let stored = self.stored_records(name);
         let was_published = |rtype| {
             let record = self.record_status(name, rtype);
-            record.is_some_and(|r| r.state == RecordState::Published)
+            record.is_some_and(|r| r.state == RecordState::Published && r.origin.is_some())
         };
         let refuse = |finding| {
             let zone = Some(surveyed.zone.clone());
@@ -33,12 +34,16 @@ impl<'a> Scene<'a> {
         if let Some(found) = survey::occupied(surveyed.view, name.name()) {
             return refuse(found);
         }
-        let spf = surveyed.spf_texts();
-        if let Some(mx) = surveyed.mx().filter(|mx| !self.is_published_mx(name, &mx.values)) {
-            return refuse(not_ours(name, "MX", &mx.values));
+        let mx = surveyed.mx().filter(|mx| !self.is_published_mx(name, &mx.values));
+        if let Some(refused) = mx.and_then(|mx| self.refuses_mx(name, mx, &wanted.host)) {
+            return refuse(refused);
         }
-        if !spf.is_empty() && !was_published("TXT") {
-            return refuse(not_ours(name, "SPF", &spf));
+        if let Err(why) = &wanted.spf {
+            return refuse(Finding::new(Reason::RecordConflict, why));
+        }
+        let refused = self.refuses_spf(name, &surveyed.spf_texts());
+        if let Some(refused) = refused.filter(|_| !was_published("TXT")) {
+            return refuse(refused);
         }
         // The marker lists every region that may use the name: one batch, once
         // all have been heard. One that cannot be read holds nobody up.
@@ -89,8 +94,9 @@ impl<'a> Scene<'a> {
     }
 
     fn is_published_mx(&self, name: &MailFromDomain, values: &[String]) -> bool {
-        self.record_status(name, "MX")
-            .is_some_and(|r| r.state == RecordState::Published && r.values == values)
+        self.record_status(name, "MX").is_some_and(|r| {
+            r.state == RecordState::Published && r.origin.is_some() && r.values == values
+        })
     }
 
     /// Why nothing is published at a name yet: none of its regions can send.
@@ -117,14 +123,16 @@ impl<'a> Scene<'a> {
     }
 
     /// Whether SES could be told of `name` in a region now: it is verified
-    /// there, holds nothing that is not ours, and no other object claims it.
+    /// there, holds nothing that is left alone, and no other object claims it.
     pub(super) fn is_admissible(&self, region: &Region, name: &MailFromDomain) -> bool {
         let mark = self.deciding_mark(region).and_then(Mark::marker);
         let place = Place::Region(region.clone());
         let recorded = self.region_status(region).and_then(|status| status.account.as_ref());
+        let ours_to_tell = matches!(self.holding(region), Holding::Empty | Holding::Ours(..))
+            || self.taking(region, name).is_some();
         self.desired.regions.get(region) == Some(name)
             && self.verified(region) == Some(true)
-            && matches!(self.holding(region), Holding::Empty | Holding::Ours(..))
+            && ours_to_tell
             && self.world.standing.claim(&place, mark).is_ok()
             && !self.account_changed(Service::Ses, recorded)
     }
@@ -138,11 +146,4 @@ impl<'a> Scene<'a> {
             _ => None,
         }
     }
-}
-
-fn not_ours(name: &MailFromDomain, what: &str, values: &[String]) -> Finding {
-    Finding::new(
-        Reason::RecordConflict,
-        format!("{name} has {what} records that this object did not make: {}", quoted(values)),
-    )
 }

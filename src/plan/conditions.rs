@@ -12,6 +12,9 @@ use crate::api::{ConditionType, Progress, Reason};
 use crate::authority::Place;
 use crate::mail::{MailFromDomain, MailFromStatus, Region};
 
+/// The most characters of a message: all that Manage would do to 32 regions.
+const MESSAGE_MAX: usize = 8192;
+
 /// Everything decided, by place.
 #[derive(Debug, Default)]
 pub(super) struct Decided {
@@ -78,6 +81,9 @@ impl Scene<'_> {
     pub(super) fn conditions(&self, decided: &Decided) -> Vec<Condition> {
         let findings = decided.findings();
         let mut said = self.readiness(&findings);
+        for said in &mut said {
+            said.message = self.with_changes(std::mem::take(&mut said.message), decided);
+        }
         said.push(Self::authorized(&findings));
         said.push(self.identity_verified(decided));
         said.push(self.records_published(decided));
@@ -91,7 +97,7 @@ impl Scene<'_> {
         let old = self.stored.conditions.iter().find(|old| old.type_ == said.kind.as_str());
         let same = old.filter(|old| old.status == said.status);
         let since: Time = same.map_or_else(|| self.now(), |old| old.last_transition_time.clone());
-        let message: String = said.message.chars().take(2048).collect();
+        let message: String = said.message.chars().take(MESSAGE_MAX).collect();
         Condition {
             type_: said.kind.as_str().to_owned(),
             status: said.status.to_owned(),
@@ -150,7 +156,8 @@ impl Scene<'_> {
 
     fn authorized(findings: &[(Option<Place>, &Finding)]) -> Said {
         let kind = ConditionType::Authorized;
-        let lost = findings.iter().find(|(_, f)| f.reason == Reason::DomainConflict);
+        let unauthorized = [Reason::PolicyDenied, Reason::DomainConflict];
+        let lost = findings.iter().find(|(_, f)| unauthorized.contains(&f.reason));
         match lost {
             Some((_, finding)) => {
                 Said { kind, status: "False", reason: finding.reason, message: finding.sentence() }
@@ -159,7 +166,7 @@ impl Scene<'_> {
                 kind,
                 status: "True",
                 reason: Reason::Succeeded,
-                message: "no other object holds what this one claims".to_owned(),
+                message: "a policy allows it, and no other object holds it".to_owned(),
             },
         }
     }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::api::{DeletionPolicy, Rollout, SesMailFrom, WildcardPolicy};
+use crate::api::{AdoptionPolicy, DeletionPolicy, Mode, Rollout, SesMailFrom, WildcardPolicy};
 use crate::authority::Place;
 use crate::mail::{
-    BehaviorOnMxFailure, DomainName, HostedZoneId, MailFromDomain, NameError, Region, Regions,
+    BehaviorOnMxFailure, DomainName, HostedZoneId, MailFromDomain, NameError, Region, Regions, Spf,
+    SpfAll, SpfInclude,
 };
 
 /// What the spec asks for. An object that is being deleted wants nothing.
@@ -32,10 +33,18 @@ pub(super) struct Desired {
     pub override_wildcard: bool,
     /// The zone that the spec names.
     pub zone: Option<HostedZoneId>,
+    /// Who is to pass SPF, Amazon SES first.
+    pub senders: Vec<SpfInclude>,
+    /// The `all` of an SPF record that we create.
+    pub all: SpfAll,
+    /// What to do with what somebody else made.
+    pub adoption: AdoptionPolicy,
     /// What goes when the object goes.
     pub deletion: DeletionPolicy,
     /// Whether the object is being deleted.
     pub deleting: bool,
+    /// Whether what is wanted is done or only said.
+    pub mode: Mode,
     /// Regions that cannot be used, and why.
     pub unusable: BTreeMap<String, String>,
     /// `metadata.generation`.
@@ -43,6 +52,16 @@ pub(super) struct Desired {
 }
 
 impl Desired {
+    /// Whether nothing is to be done, only said.
+    pub(super) fn observes(&self) -> bool {
+        self.mode == Mode::Observe
+    }
+
+    /// The SPF record that we create where there is none.
+    pub(super) fn spf(&self) -> Spf {
+        Spf::create(&self.senders, self.all)
+    }
+
     /// Parses the spec. The CRD's own rules refuse most of what fails here.
     pub(super) fn of(object: &SesMailFrom, known: &Regions) -> Result<Self, NameError> {
         let spec = &object.spec;
@@ -58,8 +77,12 @@ impl Desired {
             ttl: u32::try_from(spec.dns.ttl_seconds).unwrap_or(300),
             override_wildcard: spec.dns.wildcard_policy == WildcardPolicy::Override,
             zone: spec.dns.hosted_zone_id.as_deref().and_then(HostedZoneId::parse),
+            senders: senders(&spec.dns.spf.include)?,
+            all: spec.dns.spf.all,
+            adoption: spec.adoption_policy,
             deletion: spec.deletion_policy,
             deleting,
+            mode: spec.mode,
             unusable: BTreeMap::new(),
             generation: object.metadata.generation.unwrap_or(0),
             domain,
@@ -91,9 +114,37 @@ impl Desired {
     }
 }
 
+/// Amazon SES and the others, each once.
+fn senders(others: &[String]) -> Result<Vec<SpfInclude>, NameError> {
+    let mut senders = vec![SpfInclude::amazon_ses()];
+    for other in others {
+        let other = SpfInclude::parse(other)?;
+        if !senders.contains(&other) {
+            senders.push(other);
+        }
+    }
+    Ok(senders)
+}
+
 /// Everything that an object claims or may still hold: the regions and MAIL
 /// FROM domains of its spec and of its status. `None` where its domain is no name.
 pub fn claimed_places(
+    object: &SesMailFrom,
+    known: &Regions,
+) -> Option<(DomainName, BTreeSet<Place>)> {
+    let (domain, mut places) = asked_places(object, known)?;
+    let status = object.status.iter();
+    let regions = status.clone().flat_map(|s| s.regions.iter().map(|r| r.name.as_str()));
+    let recorded = status.flat_map(|s| s.records.iter().map(|r| r.name.as_str()));
+    let names = recorded.filter_map(|name| MailFromDomain::below(name, &domain).ok());
+    let regions = regions.filter_map(|name| known.get(name).ok());
+    places.extend(regions.map(Place::Region).chain(names.map(Place::Name)));
+    Some((domain, places))
+}
+
+/// Everything that the spec of an object asks for: its regions and MAIL FROM
+/// domains. `None` where its domain is no name.
+pub fn asked_places(
     object: &SesMailFrom,
     known: &Regions,
 ) -> Option<(DomainName, BTreeSet<Place>)> {
@@ -104,13 +155,8 @@ pub fn claimed_places(
     let shares = spec.regions.iter().any(|entry| entry.subdomain.is_none());
     let subdomains = shares.then_some(spec.subdomain.as_str()).into_iter().chain(own);
     let spec_names = subdomains.filter_map(|sub| MailFromDomain::new(sub, &domain).ok());
-    let status = object.status.iter();
-    let status_regions = status.clone().flat_map(|s| s.regions.iter().map(|r| r.name.as_str()));
-    let recorded = status.flat_map(|s| s.records.iter().map(|r| r.name.as_str()));
-    let status_names = recorded.filter_map(|name| MailFromDomain::below(name, &domain).ok());
-    let regions = spec_regions.chain(status_regions).filter_map(|name| known.get(name).ok());
-    let names = spec_names.chain(status_names);
-    let places = regions.map(Place::Region).chain(names.map(Place::Name)).collect();
+    let regions = spec_regions.filter_map(|name| known.get(name).ok());
+    let places = regions.map(Place::Region).chain(spec_names.map(Place::Name)).collect();
     Some((domain, places))
 }
 

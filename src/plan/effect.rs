@@ -17,6 +17,12 @@ pub enum Effect {
     AddFinalizer,
     /// Take our finalizer away: nothing is left to clean up.
     RemoveFinalizer,
+    /// Take our finalizer away although things of ours stand that nobody may
+    /// touch on the object's behalf.
+    LeaveInPlace {
+        /// What stands, and why it was left, for a person.
+        what: String,
+    },
     /// Write ahead what is about to be done. The next effects are not done
     /// unless this succeeds.
     WriteStatus(Box<SesMailFromStatus>),

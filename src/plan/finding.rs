@@ -2,7 +2,7 @@
 
 use super::world::Fault;
 use crate::api::{DeletionPolicy, Reason};
-use crate::authority::{ObjectKey, Rival};
+use crate::authority::{Denial, ObjectKey, Refusal, Rival};
 
 /// What stands at one place: a reason, and a message for a person. Messages
 /// are stable: no request ids, no timestamps, no counts of attempts.
@@ -22,9 +22,28 @@ impl Finding {
         Self::new(fault.reason, fault.message.clone())
     }
 
+    /// No policy allows it.
+    pub(super) fn denied(denial: &Denial) -> Self {
+        Self::new(Reason::PolicyDenied, denial.to_string())
+    }
+
+    /// Why `what` is not this object's to write to.
+    pub(super) fn refused(refusal: &Refusal, me: &ObjectKey, what: &str) -> Self {
+        match refusal {
+            Refusal::Denied(denial) => Self::denied(denial),
+            Refusal::Lost(rival) => Self::lost_to(rival, me, what),
+            Refusal::Undecided => Self::new(
+                Reason::Observing,
+                format!(
+                    "{what} is claimed by another object, and whether in the same AWS account is not known yet"
+                ),
+            ),
+        }
+    }
+
     /// Another object holds `what`. It is named only where this object's
     /// owners may see it, in the same namespace.
-    pub(super) fn lost_to(rival: &Rival, me: &ObjectKey, what: &str) -> Self {
+    fn lost_to(rival: &Rival, me: &ObjectKey, what: &str) -> Self {
         let holder = if rival.key.namespace == me.namespace {
             format!("the SesMailFrom {}", rival.key.name)
         } else {

@@ -10,8 +10,10 @@ use super::regions::RegionPlan;
 use super::scene::{Holding, Scene};
 use super::survey::{Mark, Survey, Surveyed};
 use crate::api::{DeletionPolicy, Reason, RecordState, RecordStatus, RegionStatus};
-use crate::authority::{Place, Service};
-use crate::mail::{ChangeBatch, MailFromDomain, MailFromStatus, Marker, Region};
+use crate::authority::{Place, Refusal, Service};
+use crate::mail::{
+    BehaviorOnMxFailure, ChangeBatch, MailFromDomain, MailFromStatus, Marker, Origin, Region,
+};
 
 impl Scene<'_> {
     /// Decides for a region that is not in the spec. `None` where there is
@@ -44,12 +46,16 @@ impl Scene<'_> {
             Holding::Unknown => Some(self.unread_leaving(region, None)),
             Holding::Missing | Holding::Foreign(_) => None,
             Holding::Empty => self.cleared(region, status),
+            Holding::Ours(..) if self.is_left_in_place(region) => None,
             Holding::Ours(held, _) => {
                 let place = Place::Region(region.clone());
                 let marker = self.deciding_mark(region).and_then(Mark::marker);
                 match self.world.standing.claim(&place, marker) {
                     Ok(grant) => {
-                        let plan = self.clearing(region, &held, status, grant);
+                        let plan = match self.setting_origin(region) {
+                            Some(Origin::Adopted) => self.lowering(region, &held, status, grant),
+                            _ => self.clearing(region, &held, status, grant),
+                        };
                         let finding = plan.finding.clone();
                         let policy = self.desired.deletion;
                         let deleting = self.desired.deleting;
@@ -58,10 +64,25 @@ impl Scene<'_> {
                         Some(RegionPlan { finding, ..plan })
                     }
                     // Another object has it now; what it holds is not ours to clear.
-                    Err(_) => None,
+                    Err(Refusal::Lost(_)) => None,
+                    Err(Refusal::Undecided | Refusal::Denied(_)) => {
+                        Some(self.unread_leaving(region, None))
+                    }
                 }
             }
         }
+    }
+
+    /// Whether what SES holds stays as it is when the region goes: it was
+    /// adopted, and no MX that goes with us makes SES refuse mail.
+    fn is_left_in_place(&self, region: &Region) -> bool {
+        let Holding::Ours(name, held) = self.holding(region) else { return false };
+        let marker = self.surveyed(&name).and_then(|surveyed| surveyed.mark.mine());
+        let mx_goes = marker.is_some_and(|marker| marker.mx == Origin::Created)
+            && self.removal() == Removal::Records
+            && !self.desired.names.contains_key(&name);
+        let refuses = held.behavior == BehaviorOnMxFailure::RejectMessage;
+        self.setting_origin(region) == Some(Origin::Adopted) && !(mx_goes && refuses)
     }
 
     /// SES says that nothing is set. Just after a first put that may be an old
@@ -108,7 +129,9 @@ impl Scene<'_> {
             // zones of another account say nothing of ours.
             Survey::NoZone(_) => {
                 let zone = stored.first()?.zone.clone();
-                let known = self.stored.zones.iter().find(|known| known.id == zone)?;
+                if !self.stored.zones.iter().any(|known| known.id == zone) {
+                    return None;
+                }
                 match &self.accounts[&Service::Route53] {
                     Reading::Known { .. } => {}
                     Reading::Waiting => return Some(self.unread_name_leaving(name, stored, None)),
@@ -116,11 +139,9 @@ impl Scene<'_> {
                         return Some(self.unread_name_leaving(name, stored, Some(fault)));
                     }
                 }
-                return self.account_changed(Service::Route53, known.account.as_ref()).then(|| {
-                    let finding =
-                        self.other_account(Service::Route53, &format!("the hosted zone {zone}"));
-                    NamePlan::resting(self.said_in_deletion(finding), stored)
-                });
+                return self
+                    .zone_elsewhere(&zone)
+                    .map(|finding| NamePlan::resting(self.said_in_deletion(finding), stored));
             }
             Survey::Known(surveyed) => surveyed,
         };
@@ -131,6 +152,13 @@ impl Scene<'_> {
                 return Some(NamePlan::resting(self.said_in_deletion(finding), stored));
             }
         };
+        if let Some((region, denial)) = self.denied_holder(name, &marker) {
+            let text =
+                format!("the records of {name} stay, for SES in {region} may use them: {denial}");
+            let finding = Finding::new(Reason::PolicyDenied, text);
+            let lost = self.is_lost(&Place::Region(region.clone()));
+            return (!lost).then(|| NamePlan::resting(finding, stored));
+        }
         if let Some(holder) = self.holder(name, &marker) {
             let text = format!("the records of {name} stay while SES in {holder} uses them");
             let reason = if self.desired.deleting { Reason::Deleting } else { Reason::Succeeded };
@@ -163,10 +191,10 @@ impl Scene<'_> {
     fn holder(&self, name: &MailFromDomain, marker: &Marker) -> Option<&Region> {
         let may_hold = |region: &Region| {
             let status = self.region_status(region).and_then(|s| s.mail_from_domain.as_deref());
-            marker.regions.contains(region.as_str()) || status == Some(name.as_str())
+            marker.regions.contains_key(region.as_str()) || status == Some(name.as_str())
         };
         let holds = |region: &&Region| match self.holding(region) {
-            Holding::Ours(held, _) => held == *name,
+            Holding::Ours(held, _) => held == *name && !self.is_left_in_place(region),
             Holding::Unknown => may_hold(region),
             Holding::Empty => {
                 self.desired.deleting && may_hold(region) && self.leaving_region(region).is_some()
@@ -184,6 +212,13 @@ impl Scene<'_> {
         records
     }
 
+    /// How much goes of a name that is wanted no longer.
+    fn removal(&self) -> Removal {
+        let keeps_records =
+            self.desired.deleting && self.desired.deletion == DeletionPolicy::RetainDNS;
+        if keeps_records { Removal::Marker } else { Removal::Records }
+    }
+
     fn removed(
         &self,
         name: &MailFromDomain,
@@ -192,14 +227,15 @@ impl Scene<'_> {
         grant: crate::authority::Grant,
         records: Vec<RecordStatus>,
     ) -> NamePlan {
-        let keeps_records =
-            self.desired.deleting && self.desired.deletion == DeletionPolicy::RetainDNS;
-        let extent = if keeps_records { Removal::Marker } else { Removal::Records };
         let regions = &self.world.settings.regions;
-        let changes = records::removal(surveyed, marker, extent, regions);
+        let changes = records::removal(surveyed, marker, self.removal(), regions);
+        if self.desired.observes() {
+            return Self::observed_removal(name, &changes, records);
+        }
         let batch =
             ChangeBatch { zone: surveyed.zone.id.clone(), changes, comment: self.comment() };
-        let change = NameChange { grant, batch, repaired: Vec::new(), moved: Vec::new() };
+        let (repaired, moved, adopted) = (Vec::new(), Vec::new(), Vec::new());
+        let change = NameChange { grant, batch, repaired, moved, adopted };
         let text = format!("taking what is ours from {name}");
         match self.gated_change(change, name) {
             Ok(change) => {

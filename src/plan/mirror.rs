@@ -39,11 +39,12 @@ impl Scene<'_> {
         let last_put = old.last_put_time.as_ref().map_or(first_sight, |time| time.0);
         let since = held.map(|_| whole_seconds(first_sight.max(last_put)));
         let ends = since.and_then(|since| deadline(status, since, self.world.settings));
-        let ours = match self.holding(region) {
-            Holding::Ours(name, _) => Some(name.to_string()),
-            _ => None,
-        };
+        let ours = self.named(region);
         let account = self.answering(Service::Ses).filter(|_| ours.is_some()).cloned();
+        // Just after a put, status knows better than SES what was set and by whom.
+        let ours = if self.may_be_stale(region) { None } else { ours };
+        let origin = self.setting_origin(region).filter(|_| ours.is_some()).or(old.origin);
+        let adopted = origin == Some(Origin::Adopted);
         let tried = old.reject_tried_generation.filter(|tried| *tried == self.desired.generation);
         RegionStatus {
             mail_from_status: status,
@@ -55,9 +56,24 @@ impl Scene<'_> {
             reject_tried_generation: tried,
             // A status that was lost is made whole from what the marker proves.
             account: old.account.or(account),
-            origin: old.origin.or(ours.as_ref().map(|_| Origin::Created)),
-            mail_from_domain: old.mail_from_domain.or(ours),
+            origin,
+            adopted_time: adopted.then(|| old.adopted_time.unwrap_or_else(|| self.now())),
+            mail_from_domain: ours.or(old.mail_from_domain),
             ..old
+        }
+    }
+
+    /// The MAIL FROM domain that SES holds in a region, where it is ours or will
+    /// be once it is adopted.
+    fn named(&self, region: &Region) -> Option<String> {
+        let target = self.desired.regions.get(region);
+        match self.holding(region) {
+            Holding::Ours(name, _) => Some(name.to_string()),
+            Holding::Foreign(_) => {
+                let adopts = |target: &&_| self.taking(region, target) == Some(Origin::Adopted);
+                target.filter(adopts).map(ToString::to_string)
+            }
+            _ => None,
         }
     }
 }
@@ -67,6 +83,7 @@ pub(super) fn new_status(region: &Region) -> RegionStatus {
         name: region.to_string(),
         account: None,
         origin: None,
+        adopted_time: None,
         mail_from_domain: None,
         mail_from_status: MailFromStatus::NotStarted,
         behavior_on_mx_failure: None,

@@ -5,8 +5,10 @@
 //! MAIL FROM domain), `regions` (one region), `leaving` (what goes),
 //! `conditions` and `report` (what a person sees).
 
+mod adoption;
 mod beginning;
 mod conditions;
+mod denied;
 mod desired;
 mod dns;
 mod drift;
@@ -17,6 +19,7 @@ mod inquiry;
 mod leaving;
 mod mirror;
 mod names;
+mod observe;
 mod puts;
 mod recorded;
 mod records;
@@ -24,8 +27,10 @@ mod regions;
 mod remember;
 mod report;
 mod scene;
+mod spf;
 mod steps;
 mod survey;
+mod wanted;
 mod window;
 mod world;
 mod zone;
@@ -35,7 +40,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-pub use desired::claimed_places;
+pub use desired::{asked_places, claimed_places};
 pub use effect::{Effect, Notice, Plan};
 pub use world::{
     Answer, Facts, Fault, Memory, Question, Remembered, Settings, Unreported, Value, World,
@@ -47,7 +52,7 @@ use self::desired::Desired;
 use self::finding::Finding;
 use self::inquiry::Inquiry;
 use self::scene::Scene;
-use crate::api::{DeletionPolicy, FINALIZER, Reason, SesMailFromStatus};
+use crate::api::{DeletionPolicy, FINALIZER, Mode, Reason, SesMailFromStatus};
 
 /// Decides what to ask, to do and to report.
 pub fn plan(world: &World<'_>) -> Plan {
@@ -58,6 +63,9 @@ pub fn plan(world: &World<'_>) -> Plan {
     if deleting && !held {
         return Plan { memory: world.memory.clone(), ..Plan::default() };
     }
+    if deleting && object.spec.mode != Mode::Manage {
+        return steps::release(world, "nothing was touched: mode is not Manage");
+    }
     if deleting && object.spec.deletion_policy == DeletionPolicy::Retain {
         return steps::release(world, "nothing was touched: deletionPolicy is Retain");
     }
@@ -65,11 +73,17 @@ pub fn plan(world: &World<'_>) -> Plan {
         || Cow::Owned(SesMailFromStatus { observed_generation: -1, ..Default::default() }),
         Cow::Borrowed,
     );
+    if object.spec.mode == Mode::Suspend {
+        return steps::suspend(world, &stored);
+    }
     let desired = match Desired::of(object, &world.settings.regions) {
         Ok(desired) => desired,
         Err(_) if deleting => return steps::release(world, "nothing was ever done for it"),
         Err(error) => return steps::refuse(world, &stored, &error.to_string()),
     };
+    if let Err(denial) = world.standing.authorized() {
+        return denied::plan(world, &stored, &desired, &denial);
+    }
     let memory = remember::begin(world);
     let fresh_from = memory.fresh_from.unwrap_or(jiff::Timestamp::MIN);
     let inquiry = Inquiry::new(world, fresh_from);
@@ -101,6 +115,7 @@ fn decide(scene: &Scene<'_>) -> Decided {
             decided.names.insert(name.clone(), plan);
         }
     }
+    scene.keep_denied(&mut decided);
     let refused = scene.desired.unusable.values();
     decided.unusable.extend(refused.map(|why| Finding::new(Reason::InvalidSpec, why)));
     decided

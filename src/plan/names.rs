@@ -1,9 +1,10 @@
 //! One MAIL FROM domain: what is published there, and whether the world sees it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::adoption::adopted;
 use super::dns::{DnsVerdict, Visible};
 use super::finding::Finding;
 use super::recorded::change_type;
@@ -12,7 +13,7 @@ use super::scene::{Holding, Scene};
 use super::survey::{Mark, Survey, Surveyed};
 use super::world::Fault;
 use crate::api::{Progress, Reason, RecordState, RecordStatus, TAKE_OVER};
-use crate::authority::{Grant, Place, Service};
+use crate::authority::{Grant, Place};
 use crate::mail::{
     BehaviorOnMxFailure, ChangeBatch, MailFromDomain, MailFromStatus, Marker, Origin, RecordType,
     Region, SpfFault, Zone,
@@ -31,10 +32,13 @@ pub(super) struct NamePlan {
     pub lowering: bool,
     /// Whose endpoint the MX names.
     pub mx_region: Option<Region>,
-    /// The regions that our marker lists, as Route 53 holds it.
-    pub listed: BTreeSet<String>,
+    /// The regions that our marker lists, as Route 53 holds it, with what it
+    /// says of each.
+    pub listed: BTreeMap<String, Origin>,
     /// What DNS shows where SES does not see the MX.
     pub dns: DnsVerdict,
+    /// In mode Observe: what Manage would do.
+    pub would: Vec<String>,
     /// What the text of the SPF record rules out.
     pub spf: Option<SpfFault>,
     /// The zone, where it is known.
@@ -64,6 +68,8 @@ pub(super) struct NameChange {
     pub repaired: Vec<RecordType>,
     /// The types whose values differ, and so have to be seen in DNS again.
     pub moved: Vec<RecordType>,
+    /// What this adopts, for a notice.
+    pub adopted: Vec<String>,
 }
 
 impl NamePlan {
@@ -75,8 +81,9 @@ impl NamePlan {
             stance: Stance::Open,
             lowering: false,
             mx_region: None,
-            listed: BTreeSet::new(),
+            listed: BTreeMap::new(),
             dns: DnsVerdict::Unknown,
+            would: Vec::new(),
             spf: None,
             zone: None,
         }
@@ -153,23 +160,29 @@ impl<'a> Scene<'a> {
         name: &MailFromDomain,
         surveyed: &Surveyed<'_>,
     ) -> Result<(Grant, Option<Marker>), Finding> {
-        let zone = surveyed.zone.id.as_str();
-        let recorded = self.stored.zones.iter().find(|known| known.id == zone);
-        if self.account_changed(Service::Route53, recorded.and_then(|known| known.account.as_ref()))
-        {
-            return Err(self.other_account(Service::Route53, &format!("the hosted zone {zone}")));
+        if let Some(finding) = self.zone_elsewhere(surveyed.zone.id.as_str()) {
+            return Err(finding);
         }
         let standing = self.world.standing;
         let place = Place::Name(name.clone());
-        let grant = standing.claim(&place, surveyed.mark.marker()).map_err(|rival| {
-            Finding::lost_to(&rival, standing.key(), &format!("the MAIL FROM domain {name}"))
+        let grant = standing.claim(&place, surveyed.mark.marker()).map_err(|refusal| {
+            let what = format!("the MAIL FROM domain {name}");
+            Finding::refused(&refusal, standing.key(), &what)
         })?;
         match &surveyed.mark {
             Mark::None => Ok((grant, None)),
             Mark::Mine(marker) => Ok((grant, Some(marker.clone()))),
-            Mark::Other(marker, text) if self.takes_over(text) => {
-                Ok((grant, Some(Marker { owner: standing.owner().clone(), ..marker.clone() })))
-            }
+            Mark::Other(marker, text) if self.takes_over(text) => match standing.may_take_over() {
+                Ok(()) => {
+                    Ok((grant, Some(Marker { owner: standing.owner().clone(), ..marker.clone() })))
+                }
+                Err(denial) => Err(Finding::new(
+                    Reason::RecordConflict,
+                    format!(
+                        "{name} carries another owner's marker \"{text}\", and it is not taken over: {denial}"
+                    ),
+                )),
+            },
             Mark::Other(_, text) => Err(Finding::new(
                 Reason::RecordConflict,
                 format!(
@@ -199,21 +212,14 @@ impl<'a> Scene<'a> {
         let stored = self.stored_records(name);
         let admissible: Vec<&Region> =
             group.iter().filter(|region| self.is_admissible(region, name)).collect();
-        let begun = match marker {
-            Some(_) => Ok(()),
-            None => self.may_begin(name, surveyed, &admissible, group),
-        };
-        if let Err(plan) = begun {
+        let regions = &self.world.settings.regions;
+        let mx_region = self.mx_region(name, group, surveyed);
+        let wanted = self.wanted(name, &mx_region, surveyed, marker, &admissible);
+        if marker.is_none()
+            && let Err(plan) = self.may_begin(&wanted, surveyed, &admissible)
+        {
             return *plan;
         }
-        let mx_region = self.mx_region(name, group, surveyed);
-        let wanted = Wanted {
-            name: name.clone(),
-            host: self.world.settings.regions.feedback_host(&mx_region),
-            ttl: self.desired.ttl,
-            marker: self.wanted_marker(name, surveyed, marker, &admissible),
-        };
-        let regions = &self.world.settings.regions;
         let (mut difference, conflicts) = records::difference(surveyed, &wanted, regions);
         let lowering = self.lowers_first(name, group, surveyed, &difference);
         if lowering {
@@ -229,53 +235,6 @@ impl<'a> Scene<'a> {
             ..NamePlan::resting(Finding::new(Reason::Succeeded, ""), stored)
         };
         self.settle_name(draft, surveyed, &wanted, difference, &conflicts, grant)
-    }
-
-    /// Whose endpoint the MX names: what the spec says, else the one that our
-    /// published MX names already, else the first listed.
-    fn mx_region(
-        &self,
-        name: &MailFromDomain,
-        group: &[Region],
-        surveyed: &Surveyed<'_>,
-    ) -> Region {
-        let regions = &self.world.settings.regions;
-        let asked = self.desired.mx_region.as_ref();
-        if let Some(asked) = asked.filter(|r| *name == self.desired.shared && group.contains(r)) {
-            return asked.clone();
-        }
-        let current = surveyed.mx().and_then(|set| records::our_mx(set, regions));
-        let current =
-            current.and_then(|mx| group.iter().find(|r| regions.feedback_host(r) == mx.host));
-        current.unwrap_or(&group[0]).clone()
-    }
-
-    fn wanted_marker(
-        &self,
-        name: &MailFromDomain,
-        surveyed: &Surveyed<'_>,
-        marker: Option<&Marker>,
-        admissible: &[&Region],
-    ) -> Marker {
-        let mut listed: BTreeSet<String> = admissible.iter().map(ToString::to_string).collect();
-        let known = &self.world.settings.regions;
-        let kept = |text: &&String| match known.get(text) {
-            Ok(region) => {
-                let holding = self.holding(&region);
-                self.desired.regions.get(&region) == Some(name)
-                    || matches!(holding, Holding::Unknown)
-                    || matches!(holding, Holding::Ours(held, _) if held == *name)
-            }
-            Err(_) => true,
-        };
-        listed.extend(marker.iter().flat_map(|m| m.regions.iter().filter(kept).cloned()));
-        let origin = |stands: bool| if stands { Origin::Adopted } else { Origin::Created };
-        Marker {
-            owner: self.world.standing.owner().clone(),
-            mx: marker.map_or_else(|| origin(surveyed.mx().is_some()), |m| m.mx),
-            spf: marker.map_or_else(|| origin(!surveyed.spf_texts().is_empty()), |m| m.spf),
-            regions: listed,
-        }
     }
 
     /// Whether the MX is to be swapped while a region that shares it refuses
@@ -295,6 +254,11 @@ impl<'a> Scene<'a> {
                     MailFromStatus::TemporaryFailure | MailFromStatus::Failed
                 );
                 held == *name && sends && mail_from.behavior == BehaviorOnMxFailure::RejectMessage
+            }
+            // About to be adopted, and lowered then.
+            Holding::Foreign(mail_from) => {
+                self.taking(region, name) == Some(Origin::Adopted)
+                    && mail_from.behavior == BehaviorOnMxFailure::RejectMessage
             }
             Holding::Unknown => self.region_status(region).is_some_and(|status| {
                 status.behavior_on_mx_failure == Some(BehaviorOnMxFailure::RejectMessage)
@@ -326,9 +290,13 @@ impl<'a> Scene<'a> {
             return NamePlan { records, ..draft }.found(Reason::DriftLoop, text);
         }
         let conflict = conflicts.first();
+        if self.desired.observes() {
+            let draft = NamePlan { records, ..draft };
+            return self.observed_name(draft, surveyed, wanted, &difference, conflict);
+        }
         if !difference.changes.is_empty() {
             let missing = repaired.iter().any(|rtype| difference.moved.contains(rtype));
-            let change = self.name_change(surveyed, difference, repaired, grant);
+            let change = self.name_change(surveyed, wanted, difference, repaired, grant);
             let change = self.gated_change(change, name);
             let (finding, change) = match (change, conflict) {
                 (Err(fault), _) => (fault, None),
@@ -357,7 +325,7 @@ impl<'a> Scene<'a> {
         self.await_dns(draft, surveyed, wanted, records)
     }
 
-    fn await_dns(
+    pub(super) fn await_dns(
         &self,
         draft: NamePlan,
         surveyed: &Surveyed<'_>,
@@ -407,6 +375,7 @@ impl<'a> Scene<'a> {
     fn name_change(
         &self,
         surveyed: &Surveyed<'_>,
+        wanted: &Wanted,
         difference: Difference,
         repaired: Vec<RecordType>,
         grant: Grant,
@@ -416,7 +385,8 @@ impl<'a> Scene<'a> {
             changes: difference.changes,
             comment: self.comment(),
         };
-        NameChange { grant, batch, repaired, moved: difference.moved }
+        let adopted = adopted(surveyed.mark.marker(), &wanted.marker);
+        NameChange { grant, batch, repaired, moved: difference.moved, adopted }
     }
 
     /// Shown in Route 53's own log of changes.
@@ -427,7 +397,7 @@ impl<'a> Scene<'a> {
 }
 
 impl NamePlan {
-    fn found(self, reason: Reason, message: impl Into<String>) -> Self {
+    pub(super) fn found(self, reason: Reason, message: impl Into<String>) -> Self {
         Self { finding: Finding::new(reason, message), ..self }
     }
 }

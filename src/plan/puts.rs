@@ -68,7 +68,7 @@ impl Scene<'_> {
         region: &Region,
         mut status: RegionStatus,
         step: Step,
-        grant: Grant,
+        (grant, origin): (Grant, Option<Origin>),
     ) -> RegionPlan {
         let place = Place::Region(region.clone());
         let counted = self.counted_repairs(&status.repair_times);
@@ -79,6 +79,9 @@ impl Scene<'_> {
             }
             Step::Put(intent) => intent,
         };
+        if self.desired.observes() {
+            return Self::observed_put(intent, status);
+        }
         if intent.reject_failed {
             status.reject_tried_generation = Some(self.desired.generation);
         }
@@ -96,7 +99,8 @@ impl Scene<'_> {
         if let Err(finding) = self.may_put(region, &intent, &status, &shown) {
             return RegionPlan::resting(finding, status);
         }
-        let ahead = self.ahead(&status, &intent);
+        let origin = origin.unwrap_or(Origin::Created);
+        let ahead = self.ahead(&status, &intent, origin);
         let plan = RegionPlan::resting(shown, status);
         let put = Put {
             grant,
@@ -137,8 +141,8 @@ impl Scene<'_> {
         failed.any(|place| matches!(place, Place::Region(r) if r.as_str() == status.name))
     }
 
-    /// What status must say before the put is sent.
-    fn ahead(&self, status: &RegionStatus, intent: &Intent) -> RegionStatus {
+    /// What status must say before the put is sent, of a setting of this origin.
+    fn ahead(&self, status: &RegionStatus, intent: &Intent, origin: Origin) -> RegionStatus {
         let account = self.answering(Service::Ses).or(status.account.as_ref()).cloned();
         // A put that failed is tried again, and is still the same repair.
         let counts = intent.repairs.is_some() && !self.failed_before(status);
@@ -154,7 +158,8 @@ impl Scene<'_> {
         RegionStatus {
             behavior_on_mx_failure: behavior,
             account,
-            origin: Some(Origin::Created),
+            origin: Some(origin),
+            adopted_time: status.adopted_time.clone().filter(|_| origin == Origin::Adopted),
             mail_from_domain: named.or_else(|| status.mail_from_domain.clone()),
             last_put_time: Some(self.now()),
             restarts: status.restarts + i32::from(intent.restart),
@@ -173,7 +178,20 @@ impl Scene<'_> {
     ) -> RegionPlan {
         let why = format!("clearing the MAIL FROM domain {held} in {region}");
         let intent = Intent::put(None, BehaviorOnMxFailure::UseDefaultValue, why);
-        self.carry_out(region, status, Step::Put(intent), grant)
+        self.carry_out(region, status, Step::Put(intent), (grant, None))
+    }
+
+    /// What stays in SES is not to refuse mail for the want of an MX that goes.
+    pub(super) fn lowering(
+        &self,
+        region: &Region,
+        held: &MailFromDomain,
+        status: RegionStatus,
+        grant: Grant,
+    ) -> RegionPlan {
+        let why = format!("taking RejectMessage back in {region} before the MX of {held} goes");
+        let intent = Intent::put(Some(held), BehaviorOnMxFailure::UseDefaultValue, why);
+        self.carry_out(region, status, Step::Put(intent), (grant, Some(Origin::Adopted)))
     }
 }
 

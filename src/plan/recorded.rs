@@ -1,11 +1,11 @@
 //! What status says of the records at a name, and which of them were repaired.
 
-use super::records::{Conflict, Difference, Wanted};
+use super::records::{Conflict, Difference, Wanted, our_mx};
 use super::scene::Scene;
-use super::survey::{self, Surveyed};
+use super::survey::Surveyed;
 use crate::api::{RecordState, RecordStatus};
 use crate::authority::Place;
-use crate::mail::{Change, Origin, RecordType};
+use crate::mail::{Change, Mx, Origin, RecordType};
 
 impl Scene<'_> {
     /// The types whose values were right before and are not any more.
@@ -20,14 +20,19 @@ impl Scene<'_> {
         let regions = &self.world.settings.regions;
         let other_mx = surveyed
             .mx()
-            .and_then(|set| super::records::our_mx(set, regions))
+            .and_then(|set| our_mx(set, regions))
             .is_some_and(|found| found != wanted.mx());
+        let same = self.stored.observed_generation == self.desired.generation;
         let drifted = |rtype: &RecordType, value: &str, ttl: u32, found: Option<u32>| {
-            let Some(stored) = self.record_status(&wanted.name, rtype.as_str()) else {
+            let stored = self.record_status(&wanted.name, rtype.as_str());
+            let Some(stored) = stored.filter(|stored| stored.origin.is_some()) else {
                 return false;
             };
-            let was_right = stored.values.first().is_some_and(|first| first == value)
-                && matches!(stored.state, RecordState::Published | RecordState::Conflict);
+            let said = stored.values.first().is_some_and(|first| is_same(rtype, first, value));
+            // Others may have edited the SPF record that lost our terms.
+            let said = said || (same && *rtype == RecordType::Txt);
+            let was_right =
+                said && matches!(stored.state, RecordState::Published | RecordState::Conflict);
             let same_ttl = u32::try_from(stored.ttl_seconds).ok() == Some(ttl);
             let ttl_moved = same_ttl && found.is_some_and(|found| found != ttl);
             let changes = difference.changes.iter().any(|change| change_type(change) == rtype);
@@ -40,10 +45,9 @@ impl Scene<'_> {
         if drifted(&RecordType::Mx, &mx, wanted.ttl, surveyed.mx().map(|set| set.ttl)) {
             repaired.push(RecordType::Mx);
         }
-        let texts = surveyed.txt().map(survey::txt_texts).unwrap_or_default();
-        let spf = wanted.txt_values(&texts).swap_remove(0);
-        let ttl = surveyed.txt().map(|set| set.ttl).filter(|_| texts.len() <= 2);
-        if drifted(&RecordType::Txt, &spf, wanted.ttl, ttl) {
+        let spf = wanted.txt_values().swap_remove(0);
+        let (txt, ttl) = (surveyed.txt(), wanted.txt_ttl(surveyed.txt()));
+        if drifted(&RecordType::Txt, &spf, ttl, txt.map(|set| set.ttl)) {
             repaired.push(RecordType::Txt);
         }
         repaired
@@ -92,14 +96,14 @@ impl Scene<'_> {
         difference: &Difference,
         conflicts: &[Conflict],
     ) -> Vec<RecordStatus> {
-        let texts = surveyed.txt().map(survey::txt_texts).unwrap_or_default();
-        let mx = (RecordType::Mx, vec![wanted.mx().to_value()], wanted.marker.mx);
-        let txt = (RecordType::Txt, wanted.txt_values(&texts), wanted.marker.spf);
-        let status = |(rtype, values, origin): (RecordType, Vec<String>, Origin)| {
+        let mx = self.mx_shown(surveyed, wanted);
+        let txt_ttl = wanted.txt_ttl(surveyed.txt());
+        let txt = (RecordType::Txt, wanted.txt_values(), txt_ttl, wanted.marker.spf.record);
+        let status = |(rtype, values, ttl, origin): (RecordType, Vec<String>, u32, Origin)| {
             let stored = self.record_status(&wanted.name, rtype.as_str());
             let seen = stored.is_some_and(|s| {
                 let kept = matches!(s.state, RecordState::Published | RecordState::Draining);
-                kept && s.values.first() == values.first()
+                kept && s.values.first().is_some_and(|said| is_same(&rtype, said, &values[0]))
             });
             let state = if conflicts.iter().any(|conflict| conflict.rtype == rtype) {
                 RecordState::Conflict
@@ -112,17 +116,48 @@ impl Scene<'_> {
             RecordStatus {
                 name: wanted.name.to_string(),
                 rtype: rtype.to_string(),
-                ttl_seconds: i32::try_from(wanted.ttl).unwrap_or(i32::MAX),
+                ttl_seconds: i32::try_from(ttl).unwrap_or(i32::MAX),
                 values,
                 zone: surveyed.zone.id.to_string(),
                 state,
                 origin: Some(origin),
+                adopted_time: (origin == Origin::Adopted)
+                    .then(|| stored.and_then(|s| s.adopted_time.clone()))
+                    .map(|adopted| adopted.unwrap_or_else(|| self.now())),
                 since: unchanged.and_then(|s| s.since.clone()).or_else(|| Some(self.now())),
                 repair_times: stored.map(|s| s.repair_times.clone()).unwrap_or_default(),
             }
         };
-        [mx, txt].map(status).into()
+        let mut records: Vec<RecordStatus> = [mx, txt].map(status).into();
+        if self.desired.observes() && surveyed.mark.mine().is_none() {
+            // Neither made nor adopted: only looked at.
+            for record in &mut records {
+                (record.origin, record.adopted_time) = (None, None);
+            }
+        }
+        records
     }
+
+    /// The MX as status shows it: an adopted one as it stands.
+    fn mx_shown(
+        &self,
+        surveyed: &Surveyed<'_>,
+        wanted: &Wanted,
+    ) -> (RecordType, Vec<String>, u32, Origin) {
+        let regions = &self.world.settings.regions;
+        let origin = wanted.marker.mx;
+        let found = surveyed.mx().filter(|_| origin == Origin::Adopted);
+        let current = found.and_then(|found| Some((our_mx(found, regions)?, found.ttl)));
+        let current = current.filter(|(mx, _)| mx.host == wanted.host);
+        let (mx, ttl) = current.unwrap_or_else(|| (wanted.mx(), wanted.ttl));
+        (RecordType::Mx, vec![mx.to_value()], ttl, origin)
+    }
+}
+
+/// Whether two values of a type mean the same: of an MX, the host counts.
+fn is_same(rtype: &RecordType, one: &str, other: &str) -> bool {
+    let host = |value: &str| Mx::parse(value).map(|mx| mx.host);
+    one == other || (*rtype == RecordType::Mx && host(one).is_some() && host(one) == host(other))
 }
 
 pub(super) fn change_type(change: &Change) -> &RecordType {

@@ -1,6 +1,7 @@
 //! The record sets of a MAIL FROM domain: what is wanted, and the one batch of
 //! compare-and-swap changes that leads there.
 
+use super::spf::{self, SpfRecord};
 use super::survey::{Surveyed, txt_texts};
 use crate::mail::{
     Change, DomainName, MailFromDomain, Marker, Mx, Origin, RecordSet, RecordType, Regions,
@@ -16,6 +17,12 @@ pub(super) struct Wanted {
     /// Of the record sets that we create.
     pub ttl: u32,
     pub marker: Marker,
+    /// The SPF record, or why there can be none.
+    pub spf: Result<SpfRecord, String>,
+    /// The SPF record that would stand there if it were free.
+    pub free_spf: Spf,
+    /// Whether an MX that we could not have built is replaced.
+    pub swaps: bool,
 }
 
 /// The way from what stands to what is wanted.
@@ -40,12 +47,20 @@ impl Wanted {
         Mx::to_feedback(self.host.clone())
     }
 
-    /// The TXT values that are ours at a name that holds `texts`.
-    pub(super) fn txt_values(&self, texts: &[String]) -> Vec<String> {
-        let spf = texts.iter().find_map(|text| Spf::parse(text));
-        let spf = spf.map_or_else(Spf::for_ses, |found| found.with_ses());
-        let values = [spf.to_string(), self.marker.to_string()];
-        values.iter().map(|value| encode_txt(value.as_bytes())).collect()
+    /// The TXT values that are ours: SPF and the marker.
+    pub(super) fn txt_values(&self) -> Vec<String> {
+        let free = || encode_txt(self.free_spf.to_string().as_bytes());
+        let spf = self.spf.as_ref().map_or_else(|_| free(), |spf| spf.value.clone());
+        vec![spf, encode_txt(self.marker.to_string().as_bytes())]
+    }
+
+    /// The TTL of the TXT record set. Of one that others share it is left as it is.
+    pub(super) fn txt_ttl(&self, found: Option<&RecordSet>) -> u32 {
+        let Some(found) = found else { return self.ttl };
+        let added = &self.marker.spf.added;
+        let ours = |text: &String| Marker::is_marker(text) || spf::is_built(text, added);
+        let shared = !txt_texts(found).iter().all(ours);
+        if self.marker.spf.record == Origin::Adopted || shared { found.ttl } else { self.ttl }
     }
 }
 
@@ -81,18 +96,20 @@ impl Difference {
             self.changes.push(Change::Create(set));
             return Ok(());
         };
-        let current = our_mx(found, regions).ok_or_else(|| Conflict {
-            rtype: RecordType::Mx,
-            message: format!(
-                "{} has the MX {} where {} must stand alone",
+        let current = our_mx(found, regions);
+        if current.is_none() && !wanted.swaps {
+            let message = format!(
+                "{} has the MX {} where {} must stand alone; adoptionPolicy Always would replace it",
                 wanted.name,
                 quoted(&found.values),
                 set.values[0]
-            ),
-        })?;
-        let same_host = current.host == wanted.host;
+            );
+            return Err(Conflict { rtype: RecordType::Mx, message });
+        }
+        let same_host = current.as_ref().is_some_and(|current| current.host == wanted.host);
         let adopted = wanted.marker.mx == Origin::Adopted;
-        if same_host && (adopted || (current == wanted.mx() && found.ttl == wanted.ttl)) {
+        let same = found.ttl == wanted.ttl && current == Some(wanted.mx());
+        if same_host && (adopted || same) {
             return Ok(());
         }
         if !same_host {
@@ -103,28 +120,18 @@ impl Difference {
     }
 
     fn txt(&mut self, found: Option<&RecordSet>, wanted: &Wanted) -> Result<(), Conflict> {
-        let texts = found.map(txt_texts).unwrap_or_default();
-        let spf: Vec<&String> = texts.iter().filter(|text| Spf::is_spf(text)).collect();
-        if spf.len() > 1 {
-            return Err(Conflict {
-                rtype: RecordType::Txt,
-                message: format!(
-                    "{} has {} SPF records, {}, where one may be (RFC 7208 section 4.5)",
-                    wanted.name,
-                    spf.len(),
-                    spf.iter().map(|text| format!("\"{text}\"")).collect::<Vec<_>>().join(" and ")
-                ),
-            });
-        }
-        let spf_stands = spf.iter().any(|text| Spf::parse(text).is_some_and(|s| s.includes_ses()));
-        if !spf_stands {
+        let spf = wanted
+            .spf
+            .as_ref()
+            .map_err(|message| Conflict { rtype: RecordType::Txt, message: message.clone() })?;
+        if spf.moved {
             self.moved.push(RecordType::Txt);
         }
         let set = RecordSet {
             name: wanted.name.name().clone(),
             rtype: RecordType::Txt,
-            ttl: txt_ttl(found, &texts, wanted),
-            values: txt_values(found, &texts, wanted),
+            ttl: wanted.txt_ttl(found),
+            values: txt_values(found, spf, &wanted.marker),
             routing: Routing::Simple,
         };
         match found {
@@ -145,25 +152,15 @@ pub(super) fn our_mx(set: &RecordSet, regions: &Regions) -> Option<Mx> {
     Mx::parse(value).filter(|mx| regions.is_feedback_host(&mx.host))
 }
 
-/// The TTL of a set that others share is left as it is.
-fn txt_ttl(found: Option<&RecordSet>, texts: &[String], wanted: &Wanted) -> u32 {
-    let ours = |text: &String| Marker::is_marker(text) || *text == Spf::for_ses().to_string();
-    match found {
-        Some(found) if wanted.marker.spf == Origin::Adopted || !texts.iter().all(ours) => found.ttl,
-        _ => wanted.ttl,
-    }
-}
-
 /// The values of the set: those of others stay where they are, byte for byte.
-fn txt_values(found: Option<&RecordSet>, texts: &[String], wanted: &Wanted) -> Vec<String> {
-    let marker = wanted.marker.to_string();
+fn txt_values(found: Option<&RecordSet>, spf: &SpfRecord, marker: &Marker) -> Vec<String> {
+    let texts = found.map(txt_texts).unwrap_or_default();
     let mut values: Vec<String> = found.map(|set| set.values.clone()).unwrap_or_default();
-    let spf_at = texts.iter().position(|text| Spf::is_spf(text));
-    match spf_at.and_then(|at| Some((at, Spf::parse(&texts[at])?))) {
-        Some((_, spf)) if spf.includes_ses() => {}
-        Some((at, spf)) => values[at] = encode_txt(spf.with_ses().to_string().as_bytes()),
-        None => values.push(encode_txt(Spf::for_ses().to_string().as_bytes())),
+    match spf.at {
+        Some(at) => values[at].clone_from(&spf.value),
+        None => values.push(spf.value.clone()),
     }
+    let marker = marker.to_string();
     match texts.iter().position(|text| Marker::is_marker(text)) {
         Some(at) if texts[at] == marker => {}
         Some(at) => values[at] = encode_txt(marker.as_bytes()),
@@ -204,13 +201,12 @@ pub(super) fn removal(
         }
     }
     let Some(txt) = found.txt() else { return changes };
-    let spf_goes = whole && marker.spf == Origin::Created;
-    let left: Vec<String> = txt
-        .values
-        .iter()
-        .zip(txt_texts(txt))
-        .filter_map(|(value, text)| what_is_left(value, &text, spf_goes))
-        .collect();
+    let left_of = |(value, said): (&String, String)| match said {
+        said if Marker::is_marker(&said) => None,
+        said if whole && Spf::is_spf(&said) => spf::left_of(value, &said, &marker.spf),
+        _ => Some(value.clone()),
+    };
+    let left: Vec<String> = txt.values.iter().zip(txt_texts(txt)).filter_map(left_of).collect();
     if left == txt.values {
         return changes;
     }
@@ -219,19 +215,6 @@ pub(super) fn removal(
         changes.push(Change::Create(RecordSet { values: left, ..txt.clone() }));
     }
     changes
-}
-
-fn what_is_left(value: &str, text: &str, spf_goes: bool) -> Option<String> {
-    if Marker::is_marker(text) || (spf_goes && text == Spf::for_ses().to_string()) {
-        return None;
-    }
-    match Spf::parse(text) {
-        // Others have edited the record that we made: it loses our term alone.
-        Some(spf) if spf_goes && spf.includes_ses() => {
-            Some(encode_txt(spf.without_ses().to_string().as_bytes()))
-        }
-        _ => Some(value.to_owned()),
-    }
 }
 
 /// Values as a message shows them: bounded, so that a status stays small.

@@ -25,6 +25,8 @@ pub(super) struct RegionPlan {
     pub put: Option<Put>,
     /// What status is to say; `None` where the region is done with.
     pub status: Option<RegionStatus>,
+    /// In mode Observe: what Manage would do.
+    pub would: Option<String>,
     /// Whether the region was read well.
     pub read: bool,
 }
@@ -32,7 +34,7 @@ pub(super) struct RegionPlan {
 impl RegionPlan {
     pub(super) fn resting(finding: Finding, status: RegionStatus) -> Self {
         let status = RegionStatus { message: finding.sentence(), ..status };
-        Self { finding, put: None, status: Some(status), read: true }
+        Self { finding, put: None, status: Some(status), would: None, read: true }
     }
 }
 
@@ -61,9 +63,9 @@ impl Scene<'_> {
         let marker = self.deciding_mark(region).and_then(Mark::marker);
         let grant = match self.world.standing.claim(&place, marker) {
             Ok(grant) => grant,
-            Err(rival) => {
+            Err(refusal) => {
                 let what = format!("the identity {} in {region}", self.desired.domain);
-                return rest(Finding::lost_to(&rival, self.world.standing.key(), &what));
+                return rest(Finding::refused(&refusal, self.world.standing.key(), &what));
             }
         };
         let holding = self.holding(region);
@@ -77,25 +79,19 @@ impl Scene<'_> {
         let step = match &holding {
             Holding::Unknown => return self.unread_region(region, None),
             Holding::Missing => return rest(self.missing(region)),
-            Holding::Foreign(held) => Step::Rest(self.foreign(region, held)),
+            Holding::Foreign(held) => match self.taking(region, target) {
+                Some(Origin::Adopted) if self.desired.observes() => {
+                    self.keep(region, target, name, held, stored)
+                }
+                Some(origin) => self.take(region, target, name, held, origin),
+                None => Step::Rest(self.foreign(region, target, held)),
+            },
             Holding::Empty => self.begin(region, target, name, stored),
             Holding::Ours(held, _) if held != target => self.move_to(region, held, target, name),
             Holding::Ours(_, mail_from) => self.keep(region, target, name, mail_from, stored),
         };
-        self.carry_out(region, self.taken_up(status, &holding), step, grant)
-    }
-
-    /// The status of a region whose setting was found under our marker: a status
-    /// that was lost, or an object created anew, names the place again.
-    fn taken_up(&self, mut status: RegionStatus, holding: &Holding) -> RegionStatus {
-        if let (Holding::Ours(held, _), None) = (holding, &status.mail_from_domain) {
-            status.mail_from_domain = Some(held.to_string());
-            status.origin = Some(Origin::Created);
-            if let Some(answering) = self.answering(Service::Ses) {
-                status.account = Some(answering.clone());
-            }
-        }
-        status
+        let origin = name.listed.get(region.as_str()).copied();
+        self.carry_out(region, status, step, (grant, origin))
     }
 
     /// Whether what is to be done in a region hangs on how the name stands. While
@@ -103,7 +99,7 @@ impl Scene<'_> {
     /// change with each read, and a drift be forgotten before it is counted.
     fn rests_on_name(&self, holding: &Holding, target: &MailFromDomain) -> bool {
         match holding {
-            Holding::Empty => true,
+            Holding::Empty | Holding::Foreign(_) => true,
             Holding::Ours(held, mail_from) => {
                 let raises = !self.desired.immediate
                     && mail_from.status == MailFromStatus::Success
@@ -140,15 +136,6 @@ impl Scene<'_> {
         Finding::new(Reason::IdentityNotFound, text)
     }
 
-    fn foreign(&self, region: &Region, held: &MailFrom) -> Finding {
-        let text = format!(
-            "SES holds the MAIL FROM domain {} for {} in {region}, which this object did not set",
-            super::records::bounded(&held.domain),
-            self.desired.domain
-        );
-        Finding::new(Reason::MailFromConflict, text)
-    }
-
     /// The behaviour that goes with a put at a name that SES has not verified.
     pub(super) fn careful(&self) -> BehaviorOnMxFailure {
         if self.desired.immediate {
@@ -166,7 +153,7 @@ impl Scene<'_> {
         name: &NamePlan,
         stored: Option<&RegionStatus>,
     ) -> Step {
-        if let Some(waits) = waits_for_name(region, target, name) {
+        if let Some(waits) = self.waits_for_name(region, target, name) {
             return Step::Rest(waits);
         }
         let put = Intent::put(
@@ -198,7 +185,7 @@ impl Scene<'_> {
         target: &MailFromDomain,
         name: &NamePlan,
     ) -> Step {
-        if let Some(waits) = waits_for_name(region, target, name) {
+        if let Some(waits) = self.waits_for_name(region, target, name) {
             return Step::Rest(waits);
         }
         let why = format!("moving SES in {region} from {held} to {target}");
@@ -358,7 +345,12 @@ impl Scene<'_> {
         stored: Option<&RegionStatus>,
     ) -> Step {
         let wanted = self.careful();
-        if held.behavior != wanted {
+        // RejectMessage that was found and is wanted is not lowered: mail is
+        // treated as it was before us.
+        let found = self.setting_origin(region) == Some(Origin::Adopted)
+            && stored.is_none_or(|stored| stored.last_put_time.is_none())
+            && held.behavior == self.desired.behavior;
+        if held.behavior != wanted && !found {
             let why = format!("asking SES in {region} for {}", wanted.as_str());
             let put = Intent::put(Some(target), wanted, why);
             return Step::Put(Intent {
@@ -388,20 +380,31 @@ fn unseen(region: &Region, target: &MailFromDomain, name: &NamePlan) -> Finding 
     Finding::new(why.reason, text)
 }
 
-/// Why SES cannot be told of a name yet.
-fn waits_for_name(region: &Region, target: &MailFromDomain, name: &NamePlan) -> Option<Finding> {
-    if !name.is_ready() {
-        let text =
-            format!("SES in {region} is told once {target} stands: {}", name.finding.message);
-        let reason = match name.finding.reason {
-            Reason::Succeeded => Reason::Publishing,
-            reason => reason,
-        };
-        return Some(Finding::new(reason, text));
+impl Scene<'_> {
+    /// Why SES cannot be told of a name yet. What only waits for us to publish
+    /// does not wait where that is only said.
+    pub(super) fn waits_for_name(
+        &self,
+        region: &Region,
+        target: &MailFromDomain,
+        name: &NamePlan,
+    ) -> Option<Finding> {
+        if self.desired.observes() && !name.would.is_empty() {
+            return None;
+        }
+        if !name.is_ready() {
+            let text =
+                format!("SES in {region} is told once {target} stands: {}", name.finding.message);
+            let reason = match name.finding.reason {
+                Reason::Succeeded => Reason::Publishing,
+                reason => reason,
+            };
+            return Some(Finding::new(reason, text));
+        }
+        if !name.listed.contains_key(region.as_str()) && !self.desired.observes() {
+            let text = format!("entering {region} in the ownership marker of {target}");
+            return Some(Finding::new(Reason::Publishing, text));
+        }
+        None
     }
-    if !name.listed.contains(region.as_str()) {
-        let text = format!("entering {region} in the ownership marker of {target}");
-        return Some(Finding::new(Reason::Publishing, text));
-    }
-    None
 }

@@ -13,6 +13,7 @@ use crate::mail::MailFromStatus;
 pub(super) fn begin(world: &World<'_>) -> Memory {
     let mut memory = world.memory.clone();
     memory.started.get_or_insert(world.now);
+    memory.denied_since = None;
     let metadata = &world.object.metadata;
     let requested = metadata.annotations.as_ref().and_then(|all| all.get(RECONCILE_REQUESTED_AT));
     let now_for = (metadata.generation.unwrap_or(0), requested.cloned());
@@ -49,6 +50,14 @@ impl Scene<'_> {
                     last: if read { self.world.now } else { old?.last },
                 };
                 Some((place, remembered))
+            })
+            .collect();
+        memory.denied = self
+            .denied
+            .keys()
+            .map(|place| {
+                let before = self.world.memory.denied.get(place);
+                (place.clone(), before.copied().unwrap_or(self.world.now))
             })
             .collect();
         // A status that does not speak of this generation yet is going to be all

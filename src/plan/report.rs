@@ -105,6 +105,7 @@ impl Scene<'_> {
     pub(super) fn transitions(&self, status: &SesMailFromStatus) -> Vec<Notice> {
         let mut notices = Vec::new();
         notices.extend(self.published_notice(status));
+        notices.extend(self.left_notice(status));
         let old = condition(self.stored, ConditionType::Ready);
         let Some(new) = condition(status, ConditionType::Ready) else { return notices };
         let changed = old.is_none_or(|old| old.reason != new.reason || old.status != new.status);
@@ -126,7 +127,8 @@ impl Scene<'_> {
         let new: Vec<String> =
             name.filter(|name| stands(status, name) && !stands(self.stored, name)).collect();
         let note = format!("the records of {} are published", new.join(", "));
-        (!new.is_empty()).then_some(Notice { warning: false, reason: "RecordsPublished", note })
+        let news = !new.is_empty() && !self.desired.observes();
+        news.then_some(Notice { warning: false, reason: "RecordsPublished", note })
     }
 }
 

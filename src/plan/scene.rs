@@ -14,7 +14,7 @@ use super::window::{poll_pace, resync_pace};
 use super::world::World;
 use super::zone::{self, ZoneChoice};
 use crate::api::{Reason, RecordStatus, RegionStatus, SesMailFromStatus};
-use crate::authority::{Place, Service};
+use crate::authority::{Denial, Place, Service};
 use crate::mail::{HostedZoneId, Identity, MailFrom, MailFromDomain, MailFromStatus, Region};
 
 /// One plan's view of the world.
@@ -31,6 +31,9 @@ pub(super) struct Scene<'a> {
     pub regions: BTreeMap<Region, Reading<&'a Option<Identity>>>,
     /// Every MAIL FROM domain that it wants, published, or finds SES holding.
     pub names: BTreeMap<MailFromDomain, Survey<'a>>,
+    /// What status, a marker or SES names beyond the spec and no policy allows:
+    /// it is neither read nor written.
+    pub denied: BTreeMap<Place, Denial>,
 }
 
 /// What SES holds for the identity in a region, and whose it is.
@@ -58,8 +61,8 @@ impl<'a> Scene<'a> {
     ) -> Self {
         let services = [Service::Ses, Service::Route53];
         let accounts = services.map(|service| (service, inquiry.account(service))).into();
-        let (regions, names) = (BTreeMap::new(), BTreeMap::new());
-        let mut scene = Self { world, inquiry, desired, stored, accounts, regions, names };
+        let (regions, names, denied) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut scene = Self { world, inquiry, desired, stored, accounts, regions, names, denied };
         scene.read_claimed();
         scene.read_marked();
         scene
@@ -69,6 +72,9 @@ impl<'a> Scene<'a> {
         let claimed =
             super::desired::claimed_places(self.world.object, &self.world.settings.regions);
         for place in claimed.map(|(_, places)| places).unwrap_or_default() {
+            if !self.may_read(&place) {
+                continue;
+            }
             match place {
                 Place::Region(region) => self.read_region(region),
                 Place::Name(name) => self.read_name(name),
@@ -83,9 +89,12 @@ impl<'a> Scene<'a> {
             Survey::Known(surveyed) => surveyed.mark.mine(),
             _ => None,
         });
-        let listed: BTreeSet<String> = marks.flat_map(|marker| marker.regions.clone()).collect();
+        let listed: BTreeSet<String> =
+            marks.flat_map(|marker| marker.regions.keys().cloned()).collect();
         for region in listed.iter().filter_map(|name| self.world.settings.regions.get(name).ok()) {
-            self.read_region(region);
+            if self.may_read(&Place::Region(region.clone())) {
+                self.read_region(region);
+            }
         }
         let held: Vec<MailFromDomain> = self
             .regions
@@ -94,8 +103,19 @@ impl<'a> Scene<'a> {
             .filter(|name| !self.names.contains_key(name))
             .collect();
         for name in held {
-            self.read_name(name);
+            if self.may_read(&Place::Name(name.clone())) {
+                self.read_name(name);
+            }
         }
+    }
+
+    /// Whether a place may be dealt with; if not, that is remembered.
+    fn may_read(&mut self, place: &Place) -> bool {
+        let allowed = self.world.standing.allows(place);
+        if let Err(denial) = &allowed {
+            self.denied.insert(place.clone(), denial.clone());
+        }
+        allowed.is_ok()
     }
 
     fn read_region(&mut self, region: Region) {
@@ -104,6 +124,10 @@ impl<'a> Scene<'a> {
         }
         let pace = self.region_pace(&region);
         let reading = self.inquiry.identity(&self.desired.domain, &region, pace);
+        // What another account holds is no word on what was made in this one.
+        let recorded = self.region_status(&region).and_then(|status| status.account.as_ref());
+        let elsewhere = self.account_changed(Service::Ses, recorded);
+        let reading = if elsewhere { Reading::Waiting } else { reading };
         self.regions.insert(region, reading);
     }
 
@@ -138,6 +162,9 @@ impl<'a> Scene<'a> {
 
     fn survey(&self, name: &MailFromDomain) -> Survey<'a> {
         let kept = self.kept_zone(name);
+        if let Some(finding) = kept.as_ref().and_then(|zone| self.zone_elsewhere(zone.as_str())) {
+            return Survey::NoZone(finding);
+        }
         let (inquiry, settings) = (self.inquiry, self.world.settings);
         let zone = match zone::choose(inquiry, settings, &self.desired, name.name(), kept.as_ref())
         {
@@ -207,9 +234,12 @@ impl<'a> Scene<'a> {
         let Ok(name) = MailFromDomain::below(&mail_from.domain, &self.desired.domain) else {
             return Holding::Foreign(mail_from);
         };
+        if self.denied.contains_key(&Place::Name(name.clone())) {
+            return Holding::Foreign(mail_from);
+        }
         match self.names.get(&name) {
             Some(Survey::Known(surveyed)) => match &surveyed.mark {
-                Mark::Mine(marker) if marker.regions.contains(region.as_str()) => {
+                Mark::Mine(marker) if marker.regions.contains_key(region.as_str()) => {
                     Holding::Ours(name, mail_from)
                 }
                 Mark::None if self.was_ours(region, &name) => Holding::Ours(name, mail_from),
@@ -239,6 +269,13 @@ impl<'a> Scene<'a> {
     pub(super) fn account_changed(&self, service: Service, recorded: Option<&String>) -> bool {
         let answering = self.answering(service);
         answering.zip(recorded).is_some_and(|(answering, recorded)| answering != recorded)
+    }
+
+    /// Where another account answers than the one that status names for a zone.
+    pub(super) fn zone_elsewhere(&self, zone: &str) -> Option<Finding> {
+        let recorded = self.stored.zones.iter().find(|known| known.id == zone)?;
+        self.account_changed(Service::Route53, recorded.account.as_ref())
+            .then(|| self.other_account(Service::Route53, &format!("the hosted zone {zone}")))
     }
 
     /// The account that answers now, where it is known.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
 use super::conditions::Decided;
 use super::effect::{Effect, Notice, Plan};
 use super::inquiry::after;
@@ -28,29 +30,61 @@ pub(super) fn release(world: &World<'_>, why: &str) -> Plan {
 
 /// Reports a spec that the CRD's own rules should have refused.
 pub(super) fn refuse(world: &World<'_>, stored: &SesMailFromStatus, why: &str) -> Plan {
-    let said = |kind: ConditionType, status: &str| {
-        let old = condition(stored, kind).filter(|old| old.status == status);
-        let now = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
-            super::drift::whole_seconds(world.now),
-        );
-        k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition {
-            type_: kind.as_str().to_owned(),
-            status: status.to_owned(),
-            reason: Reason::InvalidSpec.as_str().to_owned(),
-            message: why.to_owned(),
-            observed_generation: world.object.metadata.generation,
-            last_transition_time: old.map_or(now, |old| old.last_transition_time.clone()),
-        }
-    };
-    let report = SesMailFromStatus {
-        observed_generation: world.object.metadata.generation.unwrap_or(0),
-        conditions: vec![said(ConditionType::Ready, "False"), said(ConditionType::Stalled, "True")],
-        ..stored.clone()
-    };
+    let said = |kind, status| said(world, stored, kind, status, (Reason::InvalidSpec, why));
+    let conditions =
+        vec![said(ConditionType::Ready, "False"), said(ConditionType::Stalled, "True")];
+    report_alone(world, stored, conditions, Reason::InvalidSpec)
+}
+
+/// Says once that nothing is looked at; what was said before stands.
+pub(super) fn suspend(world: &World<'_>, stored: &SesMailFromStatus) -> Plan {
+    const KINDS: [ConditionType; 3] =
+        [ConditionType::Ready, ConditionType::Reconciling, ConditionType::Stalled];
+    let why = "mode is Suspend: nothing is read or changed";
+    let ready = said(world, stored, ConditionType::Ready, "Unknown", (Reason::Suspended, why));
+    let others = stored.conditions.iter();
+    let others = others.filter(|old| KINDS.iter().all(|kind| kind.as_str() != old.type_));
+    let conditions = [ready].into_iter().chain(others.cloned()).collect();
+    let mut plan = report_alone(world, stored, conditions, Reason::Suspended);
+    let reason = Reason::Suspended.as_str();
+    if condition(stored, ConditionType::Ready).is_none_or(|old| old.reason != reason) {
+        plan.notices.push(Notice { warning: false, reason, note: why.to_owned() });
+    }
+    plan
+}
+
+/// A condition that does not come of looking.
+fn said(
+    world: &World<'_>,
+    stored: &SesMailFromStatus,
+    kind: ConditionType,
+    status: &str,
+    (reason, why): (Reason, &str),
+) -> Condition {
+    let old = condition(stored, kind).filter(|old| old.status == status);
+    let now = || Time(super::drift::whole_seconds(world.now));
+    Condition {
+        type_: kind.as_str().to_owned(),
+        status: status.to_owned(),
+        reason: reason.as_str().to_owned(),
+        message: why.to_owned(),
+        observed_generation: world.object.metadata.generation,
+        last_transition_time: old.map_or_else(now, |old| old.last_transition_time.clone()),
+    }
+}
+
+fn report_alone(
+    world: &World<'_>,
+    stored: &SesMailFromStatus,
+    conditions: Vec<Condition>,
+    reason: Reason,
+) -> Plan {
+    let observed_generation = world.object.metadata.generation.unwrap_or(0);
+    let report = SesMailFromStatus { observed_generation, conditions, ..stored.clone() };
     Plan {
         report: (report != *stored).then(|| Box::new(report)),
         memory: world.memory.clone(),
-        reason: Some(Reason::InvalidSpec),
+        reason: Some(reason),
         ..Plan::default()
     }
 }
@@ -61,11 +95,19 @@ pub(super) fn steps(scene: &Scene<'_>, mut decided: Decided, memory: Memory, hel
     let mut memory = scene.remember(&decided, memory);
     let ready = condition(&status, ConditionType::Ready);
     let reason = ready.and_then(|c| Reason::ALL.iter().find(|r| r.as_str() == c.reason)).copied();
+    if scene.desired.observes() {
+        let mut plan = Plan { reason, ..Plan::default() };
+        plan.memory = settle(scene, status, memory, decided.is_read(), &mut plan);
+        return plan;
+    }
     if !held {
         return Plan { effects: vec![Effect::AddFinalizer], memory, reason, ..Plan::default() };
     }
     let nothing_left = decided.regions.is_empty() && decided.names.is_empty();
     if scene.desired.deleting && nothing_left {
+        if let Some(plan) = scene.leave_denied() {
+            return Plan { memory, ..plan };
+        }
         let done = "SES is cleared; the records were treated by deletionPolicy";
         let plan = release(scene.world, done);
         return Plan { memory, ..plan };
@@ -153,6 +195,11 @@ impl Effects<'_, '_> {
             }
             self.count_repairs(name, &change);
             self.write_ahead();
+        }
+        if !change.adopted.is_empty() {
+            let what = change.adopted.join(", ");
+            let note = format!("adopted as found, never to be deleted, at {name}: {what}");
+            self.plan.notices.push(Notice { warning: false, reason: "Adopted", note });
         }
         let repair = !change.repaired.is_empty();
         if repair {

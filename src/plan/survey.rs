@@ -69,7 +69,9 @@ impl Mark {
             [] => return Self::None,
             [one] => *one,
             many => {
-                return Self::Unreadable(format!("there are {} ownership markers", many.len()));
+                let shown: Vec<String> = many.iter().take(4).map(|text| bounded(text)).collect();
+                let (count, shown) = (many.len(), shown.join(" and "));
+                return Self::Unreadable(format!("there are {count} ownership markers: {shown}"));
             }
         };
         match Marker::parse(text) {

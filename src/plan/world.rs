@@ -33,6 +33,9 @@ pub struct Settings {
     pub put_hold_off: Duration,
     /// How long a person has before a reason reads as Stalled.
     pub stall_grace: Duration,
+    /// How long no policy must have allowed an object what it asks for before
+    /// its authority counts as lost.
+    pub authority_grace: Duration,
     /// How old the last good reading may be before Ready is Unknown.
     pub stale_after: Duration,
     /// Three repairs of one value within this are a loop.
@@ -167,6 +170,10 @@ pub struct Memory {
     pub unreported: Option<Unreported>,
     /// When this process first planned the object.
     pub started: Option<Timestamp>,
+    /// Since when no policy allows what the object asks for.
+    pub denied_since: Option<Timestamp>,
+    /// Since when no policy allows a place that only status or a marker names.
+    pub denied: BTreeMap<Place, Timestamp>,
     /// Whether everything was observed once since this process started.
     pub observed: bool,
 }

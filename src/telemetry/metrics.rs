@@ -7,6 +7,7 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
@@ -98,6 +99,8 @@ pub struct Metrics {
     aws_requests: Family<CallLabels, Counter<u64, AtomicU64>>,
     aws_duration: Family<DurationLabels, Histogram, fn() -> Histogram>,
     drift: Family<KindLabel, Counter<u64, AtomicU64>>,
+    left_in_place: Counter<u64, AtomicU64>,
+    leader: Gauge,
 }
 
 impl Default for Metrics {
@@ -134,12 +137,29 @@ impl Metrics {
         );
         let drift = Family::default();
         registry.register("drift_corrected", "Repairs of what others changed", drift.clone());
+        let left_in_place = Counter::default();
+        registry.register(
+            "left_in_place",
+            "Objects that went without cleaning up because no policy allowed it any more",
+            left_in_place.clone(),
+        );
+        let leader = Gauge::default();
+        registry.register("leader", "1 where this process leads, and so acts", leader.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The operator's version", build);
         if let Some(population) = population {
             registry.register_collector(Box::new(ByObject(population)));
         }
-        Self { registry, reconciles, reconcile_duration, aws_requests, aws_duration, drift }
+        Self {
+            registry,
+            reconciles,
+            reconcile_duration,
+            aws_requests,
+            aws_duration,
+            drift,
+            left_in_place,
+            leader,
+        }
     }
 
     /// A reconcile has ended.
@@ -176,6 +196,16 @@ impl Metrics {
         self.drift.get_or_create(&KindLabel { kind: drift.as_str() }).inc();
     }
 
+    /// An object went although things of it stand.
+    pub fn left_in_place(&self) {
+        self.left_in_place.inc();
+    }
+
+    /// This process leads from now on, to its end.
+    pub fn leads(&self) {
+        self.leader.set(1);
+    }
+
     /// In the OpenMetrics text format.
     ///
     /// # Errors
@@ -203,6 +233,10 @@ mod tests {
         metrics.unreadable();
         metrics.aws_request("ses", "GetEmailIdentity", "us-east-1", "ok", Duration::from_secs(1));
         metrics.drift_corrected(Drift::Records);
+        metrics.left_in_place();
+        let standby = metrics.render().unwrap();
+        assert!(standby.contains("\nsesmailfrom_leader 0\n"), "{standby}");
+        metrics.leads();
         let text = metrics.render().unwrap();
         let call = r#"service="ses",operation="GetEmailIdentity",region="us-east-1""#;
         let version = env!("CARGO_PKG_VERSION");
@@ -213,6 +247,8 @@ mod tests {
             format!(r#"sesmailfrom_aws_requests_total{{{call},code="ok"}} 1"#),
             format!("sesmailfrom_aws_request_duration_seconds_count{{{call}}} 1"),
             r#"sesmailfrom_drift_corrected_total{kind="records"} 1"#.to_owned(),
+            "sesmailfrom_left_in_place_total 1".to_owned(),
+            "sesmailfrom_leader 1".to_owned(),
             format!(r#"sesmailfrom_build_info{{version="{version}"}} 1"#),
         ] {
             assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");

@@ -1,6 +1,7 @@
 //! HTTP without a network: every request is kept, every answer given by the test.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_smithy_runtime_api::client::http::{
@@ -14,6 +15,8 @@ use ses_mailfrom::clock::Clock;
 use tokio::sync::Notify;
 
 use super::{Operator, sdk};
+
+const WHOSE: &str = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult><Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
 
 /// What the next request meets.
 pub enum Answer {
@@ -42,6 +45,7 @@ pub struct Sent {
 pub struct Canned {
     pub sent: Arc<Mutex<Vec<Sent>>>,
     answers: Arc<Mutex<VecDeque<Answer>>>,
+    by_hand: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Canned {
@@ -60,17 +64,28 @@ impl Canned {
         self.answer(Answer::Body(200, body.to_owned()))
     }
 
+    /// From now on the test answers also the question whose credentials these
+    /// are, which is else answered unseen: it goes before every other.
+    pub fn answer_sts(&self) {
+        self.by_hand.store(true, Ordering::Relaxed);
+    }
+
     pub fn sent(&self) -> Vec<Sent> {
         self.sent.lock().unwrap().clone()
     }
 
-    /// An operator at this end, on Tokio's clock.
-    pub fn operator(&self, settings: Settings) -> Operator {
+    /// An operator at this end, on Tokio's clock, which knows whose its
+    /// credentials are unless the test is to answer that.
+    pub async fn operator(&self, settings: Settings) -> Operator {
         let begun = tokio::time::Instant::now();
         let start = jiff::Timestamp::from_second(1_790_000_000).unwrap();
         let clock = Clock::from_fn(move || start + begun.elapsed());
         let sdk = sdk("http://127.0.0.1:9", "key", Some(self.client()));
-        Operator::new(&sdk, settings, clock)
+        let mut operator = Operator::new(&sdk, settings, clock);
+        if !self.by_hand.load(Ordering::Relaxed) {
+            operator.knows_its_account().await;
+        }
+        operator
     }
 
     fn client(&self) -> SharedHttpClient {
@@ -82,10 +97,14 @@ impl Canned {
 impl HttpConnector for Canned {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let body = request.body().bytes().map(<[u8]>::to_vec).unwrap_or_default();
+        let body = String::from_utf8(body).unwrap();
+        if body.contains("Action=GetCallerIdentity") && !self.by_hand.load(Ordering::Relaxed) {
+            return HttpConnectorFuture::ready(Ok(response(200, WHOSE.to_owned())));
+        }
         let path = request.uri().trim_start_matches("http://127.0.0.1:9");
         self.sent.lock().unwrap().push(Sent {
             line: format!("{} {path}", request.method()),
-            body: String::from_utf8(body).unwrap(),
+            body,
             at: tokio::time::Instant::now(),
         });
         let answer = self.answers.lock().unwrap().pop_front();

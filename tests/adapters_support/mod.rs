@@ -1,23 +1,26 @@
 //! The adapters on a simulated world or on canned answers, and who is woken.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, unreachable_pub)]
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_credential_types::Credentials;
+use aws_credential_types::Credentials as Keys;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_simulator::{ACCESS_KEY, Config, Listen, Quotas, Serving, SimClock, Simulator};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jiff::Timestamp;
+use serde_json::json;
 use ses_mailfrom::authority::{
-    Claimant, Claims, Grant, ObjectKey, Place, ServiceCredentials, Sight, Standing,
+    Claimant, Claims, Credentials, Grant, Labels, Look, ObjectKey, Place, Policy, Service,
+    ServiceCredentials, Sight, Standing,
 };
 use ses_mailfrom::aws::{Aws, Call, Error, Reply, Settings};
 use ses_mailfrom::clock::Clock;
 use ses_mailfrom::mail::{
     Change, ChangeBatch, DomainName, HostedZoneId, MailFromDomain, Owner, RecordSet, RecordType,
-    Region, Regions, Routing,
+    Region, Regions, RoleArn, Routing,
 };
 use tokio::sync::mpsc;
 
@@ -105,6 +108,13 @@ impl Operator {
         }
     }
 
+    /// Has it ask whose its credentials are, and no call to show for it.
+    pub async fn knows_its_account(&mut self) {
+        let anybody = object("anybody", &[]);
+        self.known(|aws| aws.account(anybody.sight(), Service::Ses, ANY)).await;
+        self.calls.lock().unwrap().clear();
+    }
+
     /// Waits for a permit.
     pub async fn permit<P>(&mut self, ask: impl Fn(&Aws) -> Option<P>) -> P {
         loop {
@@ -124,7 +134,7 @@ impl Operator {
 
 /// Credentials and an endpoint on loopback, nothing of the environment.
 pub fn sdk(endpoint: &str, access_key: &str, http: Option<SharedHttpClient>) -> SdkConfig {
-    let credentials = Credentials::new(access_key, "any", None, None, "test");
+    let credentials = Keys::new(access_key, "any", None, None, "test");
     let mut sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(endpoint)
@@ -166,47 +176,72 @@ impl Stage {
 
 /// An object that claims the identity `example.com` in two regions, and names.
 pub fn object(name: &str, names: &[&str]) -> Actor {
+    object_with(name, names, ServiceCredentials::default())
+}
+
+/// The session of a role for the namespace of every object here.
+pub fn role(arn: &str) -> Credentials {
+    Credentials::Role { arn: RoleArn::parse(arn).unwrap(), namespace: "mail".into() }
+}
+
+/// The same with other credentials.
+pub fn object_with(name: &str, names: &[&str], credentials: ServiceCredentials) -> Actor {
     let domain = domain("example.com");
     let regions = [region(REGION), region("eu-west-1")];
     let name_place = |name: &&str| Place::Name(MailFromDomain::below(name, &domain).unwrap());
     let key = ObjectKey { namespace: "mail".into(), name: name.into() };
     let mut claims = Claims::default();
+    claims.put_namespace("mail", Labels::new());
+    let everything = json!({
+        "namespaceSelector": {}, "domains": ["*"], "ambientCredentials": "Allow",
+    });
+    let everything = serde_json::from_value(everything).unwrap();
+    claims.put_policy("default", Policy::parse(&everything).unwrap());
+    let places: BTreeSet<Place> =
+        regions.into_iter().map(Place::Region).chain(names.iter().map(name_place)).collect();
     claims.put(Claimant {
         key: key.clone(),
         uid: name.into(),
         created: Timestamp::UNIX_EPOCH,
         owner: Owner::of("test", "mail", name),
-        places: regions
-            .into_iter()
-            .map(Place::Region)
-            .chain(names.iter().map(name_place))
-            .collect(),
+        asked: places.clone(),
+        places,
         domain,
-        credentials: ServiceCredentials::default(),
+        credentials,
+        spf_includes: BTreeSet::new(),
+        manages: true,
         take_over: None,
     });
-    Actor(claims.standing(&key).unwrap())
+    Actor { standing: claims.standing(&key).unwrap(), claims: Mutex::new(claims) }
 }
 
 /// Speaks for an object.
-pub struct Actor(Standing);
+pub struct Actor {
+    standing: Standing,
+    claims: Mutex<Claims>,
+}
 
 impl Actor {
+    /// Has the policy go that what was given out until now rests on.
+    pub fn lose_authority(&self) {
+        assert!(!self.claims.lock().unwrap().remove_policy("default").is_empty());
+    }
+
     pub fn key(&self) -> ObjectKey {
-        self.0.key().clone()
+        self.standing.key().clone()
     }
 
     pub fn sight(&self) -> Sight {
-        self.0.sight()
+        self.standing.sight(Look::Account(Service::Ses)).unwrap()
     }
 
     pub fn grant(&self, region_name: &str) -> Grant {
-        self.0.claim(&Place::Region(region(region_name)), None).unwrap()
+        self.standing.claim(&Place::Region(region(region_name)), None).unwrap()
     }
 
     pub fn name_grant(&self, name: &str) -> Grant {
         let name = MailFromDomain::below(name, &domain("example.com")).unwrap();
-        self.0.claim(&Place::Name(name), None).unwrap()
+        self.standing.claim(&Place::Name(name), None).unwrap()
     }
 }
 

@@ -124,7 +124,8 @@ fn full_status() -> SesMailFromStatus {
         regions: vec![RegionStatus {
             name: "us-east-1".into(),
             account: Some("123456789012".into()),
-            origin: Some(Origin::Created),
+            origin: Some(Origin::Adopted),
+            adopted_time: Some(now.clone()),
             mail_from_domain: Some("bounce.example.com".into()),
             mail_from_status: MailFromStatus::TemporaryFailure,
             behavior_on_mx_failure: Some(BehaviorOnMxFailure::RejectMessage),
@@ -145,6 +146,7 @@ fn full_status() -> SesMailFromStatus {
             zone: "Z1".into(),
             state: RecordState::Draining,
             origin: Some(Origin::Adopted),
+            adopted_time: Some(now.clone()),
             since: Some(now.clone()),
             repair_times: vec![now; 3],
         }],

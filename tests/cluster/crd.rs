@@ -24,7 +24,9 @@ async fn a_missing_crd_is_waited_for() {
     plane.kubectl(["delete", CRD, "--wait=true"]).await.expect("no CRD");
     plane.kubectl(["create", "namespace", &stage.namespace]).await.expect("a namespace");
 
-    let operator = stage.launch.start(&plane).await.expect("an operator");
+    let namespace = stage.launch.deployment().namespace.clone();
+    let launch = stage.launch.clone().env("POD_NAMESPACE", &namespace);
+    let operator = launch.start(&plane).await.expect("an operator");
     let said = wait_until("/readyz that names the CRD", LIMIT, async || {
         match http_get(operator.address(), "/readyz").await {
             Ok((503, body)) if body.contains("sesmailfroms.mailfrom.dev") => Ok(body),

@@ -60,6 +60,8 @@ async fn the_verbs_used_in_a_whole_life_are_those_granted() {
     let _alone = alone().await;
     let stage = Stage::new("rbac").await;
     let operator = stage.operator().await;
+    let standby = stage.launch.start(stage.plane).await.expect("a second operator");
+    standby.ready(LIMIT).await.expect("a standby that is ready");
     life(&stage).await;
     let objects = stage.plane.kustomize("deploy").await.expect("kubectl kustomize deploy");
     let (granted, user) = (granted(&objects), stage.launch.deployment().user());

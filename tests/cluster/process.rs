@@ -12,6 +12,9 @@ fn bad_flags_are_refused_before_anything_starts() {
     for (flag, value, allowed) in [
         ("--poll-min", "fast", "15s"),
         ("--resync", "0s", "above zero"),
+        ("--lease-duration", "10s", "less than 10s"),
+        ("--retry-period", "9s", "less than 8.333s"),
+        ("--leader-elect", "perhaps", "true, false"),
         ("--ses-rate", "-1", "0.001"),
         ("--route53-rate", "many", "0.001"),
         ("--dns-resolver", "dns.example", "IP:PORT"),
@@ -56,7 +59,7 @@ async fn sigterm_ends_it_cleanly() {
     let code = operator.stop(LIMIT).await.expect("an end");
     let output = operator.output();
     assert_eq!(code, 0, "{}", output.tail(20));
-    for said in ["Stopping", "Stopped"] {
+    for said in ["Stopping", "Released the lease", "Stopped"] {
         output.wait_for_line(said, LIMIT).await.unwrap_or_else(|error| panic!("{error}"));
     }
     let text = output.tail(usize::MAX);

@@ -34,6 +34,7 @@ async fn the_metrics_have_the_names_that_are_promised() {
         format!("sesmailfrom_aws_requests_total{{{call},code="),
         format!("sesmailfrom_aws_request_duration_seconds_count{{{call}}} "),
         "sesmailfrom_drift_corrected_total{kind=\"records\"} 1".to_owned(),
+        "sesmailfrom_leader 1".to_owned(),
         "sesmailfrom_build_info{version=".to_owned(),
     ];
     let all = wait_until("the metrics promised", LIMIT, async || {

@@ -155,16 +155,18 @@ async fn retain_leaves_everything_at_every_stage() {
 }
 
 #[tokio::test]
-async fn retained_dns_is_refused_to_an_object_created_anew() {
+async fn retained_dns_is_adopted_by_an_object_created_anew() {
     let life = Life::ready(two_regions("RetainDNS")).await;
     life.delete().await;
     let writes = written(&life.stage);
     assert_eq!(held(&life.stage).at(NAME, RecordType::MX).len(), 1);
     life.stage.apply(OBJECT, two_regions("RetainDNS")).await;
-    let message = life.stage.condition(OBJECT, "Ready", "False RecordConflict").await;
-    assert!(message.contains(NAME), "{message}");
+    life.stage.ready(OBJECT).await;
     life.stage.rounds(2 * REGIONS.len()).await;
-    assert_eq!(written(&life.stage), writes);
+    let after = history(&life.stage, writes);
+    assert_eq!(after.len(), 1 + REGIONS.len(), "the marker and the puts alone: {after:#?}");
+    let adopted = " mx=adopted spf=adopted regions=eu-west-1,us-east-1\"";
+    assert!(held(&life.stage).at(NAME, RecordType::TXT).iter().any(|v| v.ends_with(adopted)));
 }
 
 #[tokio::test]

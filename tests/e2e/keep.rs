@@ -80,7 +80,7 @@ async fn repaired_once(
 }
 
 /// How many Events of this reason there are about objects of the stage.
-async fn events(stage: &Stage, reason: &str) -> usize {
+pub(crate) async fn events(stage: &Stage, reason: &str) -> usize {
     let api: Api<Event> = Api::namespaced(stage.client(), &stage.namespace);
     let all = api.list(&ListParams::default()).await.expect("Events");
     all.items.iter().filter(|event| event.reason.as_deref() == Some(reason)).count()
@@ -256,6 +256,8 @@ async fn ten_resyncs_write_nothing() {
         let mut requests = stage.plane.requests_of(&user).expect("the audit log");
         let reads = ["get", "list", "watch"];
         requests.retain(|r| r.namespace == stage.namespace && !reads.contains(&r.verb.as_str()));
+        // The lease is renewed whatever there is to do.
+        requests.retain(|request| request.resource != "leases");
         requests.len()
     };
     let (version_before, writes, requests) = (version(&stage).await, stage.writes(), written());

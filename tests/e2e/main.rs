@@ -6,16 +6,24 @@
 #![allow(clippy::unnecessary_wraps, clippy::needless_pass_by_value)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adoption;
 mod claims;
 mod deletion;
 mod faults;
 mod held;
+mod iam;
 mod keep;
 mod kill;
+mod leases;
 mod life;
 mod living;
+mod mode;
+mod policies;
 mod refusals;
+mod roles;
+mod spf;
 mod stage;
 mod story;
+mod tenant;
 mod window;
 mod zones;

@@ -70,7 +70,7 @@ fn set(name: &str, kind: RecordType, values: &[&str]) -> RecordSet {
 const SES_SPF: &str = "\"v=spf1 include:amazonses.com ~all\"";
 const OTHERS_MARKER: &str = "ses-mailfrom-owner=v1 00112233445566778899aabbccddeeff mx=created spf=created regions=us-east-1";
 
-const HELD: [Held; 12] = [
+const HELD: [Held; 13] = [
     ("cname.example", "NameOccupied", "CNAME", |name| {
         vec![set(name, RecordType::CNAME, &["elsewhere.example."])]
     }),
@@ -95,14 +95,17 @@ const HELD: [Held; 12] = [
     ("mx.example", "RecordConflict", "10 mail.mx.example", |name| {
         vec![set(name, RecordType::MX, &["10 mail.mx.example"])]
     }),
-    ("same.example", "RecordConflict", "10 feedback-smtp", |name| {
-        vec![set(name, RecordType::MX, &["10 feedback-smtp.us-east-1.amazonses.com"])]
+    ("other.example", "RecordConflict", "10 feedback-smtp", |name| {
+        vec![set(name, RecordType::MX, &["10 feedback-smtp.eu-central-1.amazonses.com"])]
     }),
-    ("spf.example", "RecordConflict", "v=spf1 -all", |name| {
-        vec![set(name, RecordType::TXT, &["\"v=spf1 -all\""])]
+    ("spf.example", "RecordConflict", "v=spf1 redirect=", |name| {
+        vec![set(name, RecordType::TXT, &["\"v=spf1 redirect=_spf.spf.example\""])]
     }),
     ("spfs.example", "RecordConflict", "v=spf1 -all", |name| {
         vec![set(name, RecordType::TXT, &[SES_SPF, "\"v=spf1 -all\""])]
+    }),
+    ("damaged.example", "RecordConflict", "damaged: \"ses-mailfrom-owner=v1 ?\"", |name| {
+        vec![set(name, RecordType::TXT, &["\"ses-mailfrom-\" \"owner=v1 \\007\""])]
     }),
     ("marker.example", "RecordConflict", OTHERS_MARKER, |name| {
         vec![

@@ -8,8 +8,11 @@ use aws_simulator::{
     SimClock, Simulator, ZoneSpec,
 };
 use harness::{ControlPlane, Deployment, Launch, Operator, wait_until};
+use k8s_openapi::api::authorization::v1::LocalSubjectAccessReview;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use ses_mailfrom::api::{RegionStatus, SesMailFrom, SesMailFromStatus};
 use tokio::sync::OnceCell;
@@ -21,9 +24,22 @@ pub(crate) const DOMAIN: &str = "example.com";
 pub(crate) const NAME: &str = "bounce.example.com";
 pub(crate) const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
 
+/// Every role that a test has assumed.
+const ROLES: [&str; 6] = [
+    "arn:aws:iam::111111111111:role/ses",
+    "arn:aws:iam::111111111111:role/ses-mailfrom/ses",
+    "arn:aws:iam::111111111111:role/ses-mailfrom/second",
+    "arn:aws:iam::222222222222:role/dns",
+    "arn:aws:iam::333333333333:role/ses",
+    "arn:aws:iam::123456789012:role/mail-from",
+];
+
+/// The label of a namespace that the policy `default` is not for.
+pub(crate) const OWN_POLICIES: &str = "own-policies";
+
 /// The operator's durations, compressed so that what takes minutes takes a
 /// fraction of a second. The simulated AWS has a clock of its own.
-const DURATIONS: [(&str, &str); 15] = [
+const DURATIONS: [(&str, &str); 16] = [
     ("--verification-window", "1h"),
     ("--drain-window", "1h"),
     ("--poll-min", "100ms"),
@@ -33,6 +49,7 @@ const DURATIONS: [(&str, &str); 15] = [
     ("--restart-pause-max", "2s"),
     ("--put-hold-off", "200ms"),
     ("--stall-grace", "1s"),
+    ("--authority-grace", "1s"),
     ("--stale-after", "10m"),
     ("--drift-loop-window", "10m"),
     ("--insync-fallback", "1s"),
@@ -68,12 +85,72 @@ async fn plane() -> &'static ControlPlane {
     let plane = ControlPlane::shared().await.expect("a control plane");
     let install = || async {
         plane.apply_kustomize("deploy").await.expect("kubectl apply -k deploy");
-        let crd = "crd/sesmailfroms.mailfrom.dev";
-        let wait = ["wait", "--for=condition=Established", "--timeout=60s", crd];
-        plane.kubectl(wait).await.expect("an established CRD");
+        // Namespaces with this label are ruled by the policies of their tests alone.
+        let others = json!({"matchExpressions": [
+            {"key": OWN_POLICIES, "operator": "DoesNotExist"},
+        ]});
+        let spec = json!({"spec": {"namespaceSelector": others}}).to_string();
+        let patch = ["patch", "smfp/default", "--type=merge", "-p", &spec];
+        plane.kubectl(patch).await.expect("a patched policy");
+        // What the policy `default` does not give.
+        let trusted = json!({
+            "apiVersion": "mailfrom.dev/v1alpha1", "kind": "SesMailFromPolicy",
+            "metadata": {"name": "trusted"},
+            "spec": {
+                "namespaceSelector": others, "domains": ["*"], "spfIncludes": ["*"],
+                "ambientCredentials": "Allow", "takeOver": "Allow", "roleARNs": ROLES,
+            },
+        });
+        plane.apply(&trusted.to_string()).await.expect("a policy");
     };
     INSTALLED.get_or_init(install).await;
     plane
+}
+
+/// Gives the operator, in the namespace of a test, what it may do in its own:
+/// the operators of each test have a Lease of their own.
+async fn may_elect_leaders_in(
+    client: &kube::Client,
+    objects: &[Value],
+    namespace: &str,
+    user: &str,
+) {
+    let of_kind = |kind: &str| {
+        let found = objects.iter().filter(|object| object["kind"] == kind);
+        let moved = found.map(|object| {
+            let mut object = object.clone();
+            object["metadata"]["namespace"] = json!(namespace);
+            object
+        });
+        moved.collect::<Vec<_>>()
+    };
+    for role in of_kind("Role") {
+        let role: Role = serde_json::from_value(role).expect("a Role");
+        let roles = Api::namespaced(client.clone(), namespace);
+        roles.create(&PostParams::default(), &role).await.expect("a role of the test's own");
+    }
+    for binding in of_kind("RoleBinding") {
+        let binding: RoleBinding = serde_json::from_value(binding).expect("a RoleBinding");
+        let bindings = Api::namespaced(client.clone(), namespace);
+        bindings.create(&PostParams::default(), &binding).await.expect("a binding of its own");
+    }
+    // The authorizer learns of them by a watch of its own.
+    let reviews: Api<LocalSubjectAccessReview> = Api::namespaced(client.clone(), namespace);
+    let review = json!({"metadata": {"namespace": namespace}, "spec": {"user": user, "resourceAttributes": {
+        "namespace": namespace, "verb": "patch", "group": "coordination.k8s.io",
+        "resource": "leases", "name": "ses-mailfrom",
+    }}});
+    let review: LocalSubjectAccessReview = serde_json::from_value(review).expect("a review");
+    let allowed = wait_until("the role counts", LIMIT, async || {
+        let answer = reviews.create(&PostParams::default(), &review).await;
+        let answer = answer.map_err(|error| error.to_string())?.status;
+        if answer.as_ref().is_some_and(|status| status.allowed) {
+            Ok(())
+        } else {
+            Err(format!("{answer:?}"))
+        }
+    });
+    allowed.await.unwrap_or_else(|error| panic!("{error}"));
 }
 
 impl Stage {
@@ -102,14 +179,16 @@ impl Stage {
         let serving = aws.serve(Listen::default()).await.expect("a served AWS");
         let objects = plane.kustomize("deploy").await.expect("kubectl kustomize deploy");
         let deployment = Deployment::find(&objects).expect("the Deployment");
+        let client = plane.client().await.expect("a client");
+        may_elect_leaders_in(&client, &objects, &namespace, &deployment.user()).await;
         let launch = Launch::new(deployment, env!("CARGO_BIN_EXE_ses-mailfrom"))
+            .env("POD_NAMESPACE", &namespace)
             .aws(&serving.endpoint())
             .dns(serving.resolver(), serving.dns_port())
             .watch_namespace(&namespace)
             .flag("--route53-rate", "500");
         let launch =
             DURATIONS.iter().fold(launch, |launch, (flag, value)| launch.flag(flag, value));
-        let client = plane.client().await.expect("a client");
         Self { plane, namespace, aws, _serving: serving, launch, client }
     }
 
@@ -119,8 +198,15 @@ impl Stage {
         self
     }
 
-    /// Starts an operator and waits until it is ready.
+    pub(crate) fn leases(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Starts the only operator there is and waits until it is ready. If one was
+    /// killed before, its lease is taken for run out.
     pub(crate) async fn operator(&self) -> Operator {
+        let (all, params) = (ListParams::default(), DeleteParams::default());
+        self.leases().delete_collection(&params, &all).await.expect("no lease");
         let operator = self.launch.start(self.plane).await.expect("an operator");
         operator.ready(LIMIT).await.expect("a ready operator");
         operator

@@ -10,9 +10,10 @@ use aws_simulator::{
 use ses_mailfrom::api::{SesMailFrom, SesMailFromSpec};
 use ses_mailfrom::mail::{BehaviorOnMxFailure, Spf, decode_txt};
 
+use crate::parts::theirs_of;
 use crate::process::settings;
 use crate::schedule::REGIONS;
-use crate::stage::{DOMAIN, FOREIGN_NAME, FOREIGN_TERM, Mark, OBJECT, Stage, ZONE};
+use crate::stage::{DOMAIN, FOREIGN_NAME, Mark, OBJECT, Stage, ZONE};
 
 const HOUR: Duration = Duration::from_hours(1);
 /// Three windows of SES and some: whatever is to come has come.
@@ -135,13 +136,15 @@ pub(crate) async fn leaves_everything_as_found(stage: &mut Stage) -> Result<(), 
 
 fn as_found(stage: &Stage, spec: Option<&SesMailFromSpec>) -> Result<(), String> {
     let theirs = Log::read(stage)?.theirs;
-    let mut standing = BTreeSet::new();
+    let (mut standing, mut kept) = (BTreeSet::new(), BTreeSet::new());
     stage.aws.with(|world| {
         for set in world.zone(ZONE).unwrap().records() {
             let kind = set.kind.as_str();
             if kind != "SOA" && kind != "NS" {
+                let merged = |v: &&String| is_spf(v) && theirs_of(v) != **v;
+                kept.extend(set.values.iter().filter(merged).map(|_| set.name.plain()));
                 let values = set.values.iter();
-                standing.extend(values.map(|v| (set.name.plain(), kind, v.clone())));
+                standing.extend(values.map(|v| (set.name.plain(), kind, theirs_of(v))));
             }
         }
     });
@@ -164,6 +167,9 @@ fn as_found(stage: &Stage, spec: Option<&SesMailFromSpec>) -> Result<(), String>
     let left = standing.iter().find(|value| !theirs.contains(*value) && !excused(&value.0));
     if let Some(left) = left {
         return Err(format!("{left:?} of ours is left"));
+    }
+    if let Some(name) = kept.iter().find(|name| !excused(name)) {
+        return Err(format!("a term of ours is left in the SPF record of {name}"));
     }
     for region in REGIONS {
         let held = stage.aws.with(|world| world.mail_from(ACCOUNT, region, DOMAIN).cloned());
@@ -274,7 +280,7 @@ impl Log {
                 all.push(edited);
             }
         } else {
-            let value = |value: &String| (place.0.clone(), place.1, value.clone());
+            let value = |value: &String| (place.0.clone(), place.1, theirs_of(value));
             for gone in edited.from.iter().filter(|v| !to.contains(v)) {
                 self.theirs.remove(&value(gone));
             }
@@ -294,14 +300,11 @@ impl Log {
         for Edited { name, kind, from } in all {
             let to = self.sets.get(&(name.clone(), kind)).cloned().unwrap_or_default();
             for gone in from.iter().filter(|value| !to.contains(value)) {
-                if !self.theirs.remove(&(name.clone(), kind, gone.clone())) {
-                    continue;
+                let part = theirs_of(gone);
+                let theirs = self.theirs.contains(&(name.clone(), kind, part.clone()));
+                if theirs && !to.iter().any(|value| theirs_of(value) == part) {
+                    return Err(format!("{gone} at {name} was not ours to remove"));
                 }
-                // Others' terms in the record that we made stay, without ours.
-                let kept = to.iter().find(|value| value.contains(FOREIGN_TERM));
-                let kept = kept.filter(|_| gone.contains(FOREIGN_TERM));
-                let kept = kept.ok_or(format!("{gone} at {name} was not ours to remove"))?;
-                self.theirs.insert((name.clone(), kind, kept.clone()));
             }
             let count = |values: &[String]| match kind {
                 "MX" => values.len(),

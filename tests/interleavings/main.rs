@@ -10,6 +10,7 @@ mod cluster;
 mod lifeline;
 mod object_rules;
 mod outside;
+mod parts;
 mod process;
 mod property;
 mod regressions;

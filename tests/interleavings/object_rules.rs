@@ -2,8 +2,6 @@
 //! real API server alike: the same cases run on both, through the operator's
 //! own `Objects`.
 
-use std::time::Duration;
-
 use harness::ControlPlane;
 use jiff::Timestamp;
 use kube::Api;
@@ -268,10 +266,6 @@ async fn the_cluster_in_memory_keeps_them() {
 async fn a_real_api_server_keeps_them() {
     let plane = ControlPlane::shared().await.unwrap();
     plane.apply_kustomize("deploy").await.unwrap();
-    let limit = Duration::from_mins(1);
-    let established = format!("--timeout={}s", limit.as_secs());
-    let crd = "crd/sesmailfroms.mailfrom.dev";
-    plane.kubectl(["wait", "--for=condition=Established", &established, crd]).await.unwrap();
     let namespace = plane.namespace("rules").await.unwrap();
     let client = plane.client().await.unwrap();
     let people: Api<SesMailFrom> = Api::namespaced(client.clone(), &namespace);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_simulator::Simulator;
-use ses_mailfrom::authority::ObjectKey;
+use serde_json::json;
+use ses_mailfrom::authority::{Labels, ObjectKey};
 use ses_mailfrom::aws::{self, Aws};
 use ses_mailfrom::clock::Clock;
 use ses_mailfrom::controller::{
@@ -47,6 +48,7 @@ pub(crate) fn settings() -> Settings {
         restart_pause_max: hours(2),
         put_hold_off: seconds(60),
         stall_grace: minutes(15),
+        authority_grace: minutes(5),
         stale_after: hours(2),
         drift_loop_window: hours(1),
         insync_fallback: seconds(120),
@@ -100,6 +102,15 @@ impl Process {
             };
             queue.run(reconcile, std::future::pending()).await;
         });
+        store.saw_namespace(NAMESPACE, Labels::new());
+        let policy = json!({
+            "metadata": {"name": "default", "resourceVersion": "1"},
+            "spec": {
+                "namespaceSelector": {}, "domains": ["*"], "ambientCredentials": "Allow",
+                "spfIncludes": ["*"], "takeOver": "Allow",
+            },
+        });
+        store.saw_policy(serde_json::from_value(policy).unwrap());
         let process = Self { lifeline, store, waker, queue, told: cluster.told() };
         for object in cluster.all() {
             let object = serde_json::from_value(serde_json::to_value(&object).unwrap()).unwrap();

@@ -129,6 +129,7 @@ pub(crate) fn setting() -> impl Strategy<Value = Setting> {
             },
             dns: DnsConfig { ses_shares_resolver: shares, ..DnsConfig::default() },
             quotas: if quotas { Quotas::default() } else { Quotas::off() },
+            ..Config::default()
         };
         Setting { config, reject, regions }
     })

@@ -1,11 +1,14 @@
 //! Changing record sets by compare-and-swap, and following a change.
 
+use std::sync::Arc;
+
 use aws_sdk_route53::error::BuildError;
 use aws_sdk_route53::types as sdk;
 
 use super::super::access::{Access, Ask, LaneKey, Reader};
 use super::super::call::{Operation, Target};
-use super::super::memo::Memo;
+use super::super::clients::Clients;
+use super::super::memo::{Asked, Memo};
 use super::super::memos::Memos;
 use super::super::permit::ChangePermit;
 use super::super::{Error, ErrorKind};
@@ -19,14 +22,13 @@ pub(in super::super) struct ChangeOf(pub(in super::super) String);
 impl Ask for ChangeOf {
     type Value = ChangeState;
 
-    fn memo(memos: &Memos) -> &Memo<Self, ChangeState> {
+    fn memo(memos: &Memos) -> &Memo<Asked<Self>, ChangeState> {
         &memos.changes
     }
 
     async fn read(&self, reader: &Reader) -> Result<ChangeState, Error> {
         let target = Target::global(Operation::GetChange, format_args!("change {}", self.0));
-        let client = &reader.access.clients.route53;
-        let send = || client.get_change().id(&self.0).send();
+        let send = |clients: &Clients| clients.route53.get_change().id(&self.0).send();
         match reader.call(LaneKey::Route53, &target, send).await {
             Ok(answer) => match answer.change_info.map(|info| info.status) {
                 Some(sdk::ChangeStatus::Insync) => Ok(ChangeState::Insync),
@@ -54,7 +56,7 @@ impl Drop for Changing<'_> {
 
 /// Submits one batch; returns the bare id of the change.
 pub(in super::super) async fn change_records(
-    access: &Access,
+    access: &Arc<Access>,
     mut permit: ChangePermit,
     grant: Grant,
     batch: &ChangeBatch,
@@ -75,13 +77,21 @@ pub(in super::super) async fn change_records(
     if batch.changes.is_empty() || !batch.changes.iter().all(plain) {
         return Err(Error::refused(&target, "only plain record sets can be changed"));
     }
+    if !grant.stands() {
+        return Err(Error::revoked(&target));
+    }
     let body = sdk_batch(batch).map_err(|_| Error::refused(&target, "the batch lacks a part"))?;
-    let client = &access.clients.route53;
+    let caller = access.caller(grant.credentials());
+    let client = &caller.clients(access).await?.route53;
+    if !grant.stands() {
+        return Err(Error::revoked(&target));
+    }
     let call =
         client.change_resource_record_sets().hosted_zone_id(zone.as_str()).change_batch(body);
     permit.spend();
     let _changing = Changing { access, zone, name };
-    let answer = access.transmit(&LaneKey::Route53, &target, call.send()).await?;
+    let lane = LaneKey::Route53(caller.payer());
+    let answer = caller.transmit(access, &lane, &target, call.send()).await?;
     let info = answer.change_info.ok_or_else(|| Error::incomplete(&target, "the change"))?;
     Ok(info.id.strip_prefix("/change/").unwrap_or(&info.id).to_owned())
 }

@@ -6,7 +6,8 @@ use aws_sdk_route53::types as sdk;
 use super::super::Error;
 use super::super::access::{Ask, LaneKey, Reader};
 use super::super::call::{Operation, Target};
-use super::super::memo::Memo;
+use super::super::clients::Clients;
+use super::super::memo::{Asked, Memo};
 use super::super::memos::Memos;
 use super::names::plain;
 use crate::mail::{DomainName, HostedZoneId, NameView, RecordSet, RecordType, Routing};
@@ -27,7 +28,7 @@ pub(in super::super) struct NameAt {
 impl Ask for NameAt {
     type Value = NameView;
 
-    fn memo(memos: &Memos) -> &Memo<Self, NameView> {
+    fn memo(memos: &Memos) -> &Memo<Asked<Self>, NameView> {
         &memos.names
     }
 
@@ -67,9 +68,9 @@ pub(super) async fn read_page(
 ) -> Result<Page, Error> {
     let operation = Operation::ListResourceRecordSets;
     let target = Target::global(operation, format_args!("hosted zone {zone}"));
-    let client = &reader.access.clients.route53;
-    let send = || {
-        client
+    let send = |clients: &Clients| {
+        clients
+            .route53
             .list_resource_record_sets()
             .hosted_zone_id(zone.as_str())
             .start_record_name(&start.name)

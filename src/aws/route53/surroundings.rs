@@ -8,7 +8,7 @@ use aws_sdk_route53::types as sdk;
 
 use super::super::Error;
 use super::super::access::{Ask, Reader};
-use super::super::memo::Memo;
+use super::super::memo::{Asked, Memo};
 use super::super::memos::Memos;
 use super::names::{is_at_or_below, is_before, plain};
 use super::records::{AtName, Page, Start, WHOLE_PAGE, read_name, read_page};
@@ -25,7 +25,7 @@ pub(in super::super) struct Around {
 impl Ask for Around {
     type Value = Surroundings;
 
-    fn memo(memos: &Memos) -> &Memo<Self, Surroundings> {
+    fn memo(memos: &Memos) -> &Memo<Asked<Self>, Surroundings> {
         &memos.surroundings
     }
 

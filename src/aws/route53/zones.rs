@@ -7,7 +7,8 @@ use aws_sdk_route53::types as sdk;
 use super::super::Error;
 use super::super::access::{Ask, LaneKey, Reader};
 use super::super::call::{Operation, Target};
-use super::super::memo::Memo;
+use super::super::clients::Clients;
+use super::super::memo::{Asked, Memo};
 use super::super::memos::Memos;
 use super::names::{is_before, plain};
 use crate::mail::{DomainName, HostedZoneId, Zone};
@@ -22,7 +23,7 @@ pub(in super::super) struct ZonesFor(pub(in super::super) DomainName);
 impl Ask for ZonesFor {
     type Value = Vec<Zone>;
 
-    fn memo(memos: &Memos) -> &Memo<Self, Vec<Zone>> {
+    fn memo(memos: &Memos) -> &Memo<Asked<Self>, Vec<Zone>> {
         &memos.zones
     }
 
@@ -76,9 +77,9 @@ struct Page {
 async fn read_page(reader: &Reader, name: &DomainName, start: &Start) -> Result<Page, Error> {
     let operation = Operation::ListHostedZonesByName;
     let target = Target::global(operation, format_args!("the zones of {name}"));
-    let client = &reader.access.clients.route53;
-    let send = || {
-        client
+    let send = |clients: &Clients| {
+        clients
+            .route53
             .list_hosted_zones_by_name()
             .dns_name(&start.name)
             .set_hosted_zone_id(start.id.clone())

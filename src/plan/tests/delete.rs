@@ -63,15 +63,19 @@ fn retain_touches_nothing_and_the_marker_stays_for_the_next() {
 }
 
 #[test]
-fn after_retain_dns_a_new_object_is_refused() {
+fn after_retain_dns_a_new_object_adopts_the_records() {
     let mut world = with_policy(ONE_REGION, DeletionPolicy::RetainDNS);
     world.delete();
     world.live(minutes(5));
     let mut again = SmallWorld::new(ONE_REGION);
     again.records = world.records;
     again.live(minutes(5));
-    assert_eq!(again.writes(), Vec::<&str>::new());
-    assert_eq!(again.condition("Ready"), "False RecordConflict");
+    assert_eq!(
+        again.writes(),
+        ["change -TXT +TXT", "put us-east-1 bounce.example.com UseDefaultValue"]
+    );
+    let marker = &again.texts(NAME)[1];
+    assert!(marker.ends_with(" mx=adopted spf=adopted regions=us-east-1"), "{marker}");
 }
 
 #[test]

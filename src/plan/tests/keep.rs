@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::small_world::*;
-use crate::api::{RECONCILE_REQUESTED_AT, Reason, RecordState};
+use crate::api::{AdoptionPolicy, RECONCILE_REQUESTED_AT, Reason, RecordState};
 use crate::mail::{MailFrom, MailFromStatus, RecordType};
 use crate::plan::{Facts, Fault, Question};
 
@@ -83,7 +83,7 @@ fn a_lost_marker_is_restored_and_what_stood_without_it_counts_as_adopted() {
     world.live(minutes(12));
     assert_eq!(world.writes(), ["change +TXT"]);
     let marker = &world.texts(NAME)[1];
-    assert!(marker.ends_with("mx=adopted spf=created regions=us-east-1"), "{marker}");
+    assert!(marker.ends_with("mx=adopted spf=created regions=us-east-1:adopted"), "{marker}");
     assert_eq!(world.condition("Ready"), "True Succeeded");
 }
 
@@ -265,13 +265,19 @@ fn access_denied_is_told_at_once_and_stalls_after_its_grace() {
 #[test]
 fn another_account_is_never_written_to_and_nothing_is_believed_gone() {
     let mut world = SmallWorld::ready(ONE_REGION);
+    let before = world.region("us-east-1").clone();
     world.account = "999999999999".into();
     world.identities.clear();
+    world.zones.clear();
     world.remove(NAME, &RecordType::Mx);
     world.remove(NAME, &RecordType::Txt);
     world.live(hours(2));
     assert_eq!(world.writes(), Vec::<&str>::new());
     assert_eq!(world.condition("Stalled"), "True AccountChanged");
+    assert_eq!(world.condition("RecordsPublished"), "False AccountChanged");
+    assert_eq!(world.condition("IdentityVerified"), "True Succeeded", "as it was last known");
+    let after = world.region("us-east-1").clone();
+    assert_eq!((after.sending, after.mail_from_status), (before.sending, before.mail_from_status));
     world.delete();
     world.live(hours(1));
     assert_eq!(world.writes(), Vec::<&str>::new());
@@ -304,9 +310,15 @@ fn a_setting_put_at_a_name_of_ours_by_somebody_else_counts_by_the_marker() {
         let region = crate::api::RegionSpec { name: "eu-west-1".into(), subdomain: None };
         object.spec.regions.push(region);
     });
+    world.object.spec.adoption_policy = AdoptionPolicy::Never;
     world.live(minutes(2));
     assert_eq!(world.writes(), Vec::<&str>::new());
     assert_eq!(world.condition("Ready"), "False MailFromConflict");
+    world.edit(|object| object.spec.adoption_policy = AdoptionPolicy::IfIdentical);
+    world.live(minutes(2));
+    assert_eq!(world.writes(), ["change -TXT +TXT"]);
+    assert!(world.texts(NAME)[1].ends_with(" regions=eu-west-1:adopted,us-east-1"));
+    assert_eq!(world.condition("Ready"), "True Succeeded");
 }
 
 #[test]

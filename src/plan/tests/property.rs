@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::small_world::*;
-use crate::api::{DeletionPolicy, Rollout};
-use crate::mail::{BehaviorOnMxFailure, MailFromStatus, Marker, RecordType, Spf};
+use crate::api::{AdoptionPolicy, DeletionPolicy, Rollout};
+use crate::mail::{BehaviorOnMxFailure, MailFrom, MailFromStatus, Marker, RecordType, Spf};
 use crate::plan::Effect;
 
 /// Something that happens to the world from outside.
@@ -46,6 +46,75 @@ fn outside() -> impl Strategy<Value = Outside> {
         1 => Just(Outside::Restarts),
         4 => (1..200u64).prop_map(Outside::Waits),
     ]
+}
+
+/// What somebody made by hand before us.
+#[derive(Clone, Debug)]
+struct HandMade {
+    mx: Option<&'static str>,
+    txt: Vec<&'static str>,
+    ttl: u32,
+    ses: [Option<(&'static str, MailFromStatus, BehaviorOnMxFailure)>; 2],
+}
+
+const MX: [&str; 4] = [
+    "10 feedback-smtp.us-east-1.amazonses.com",
+    "5 Feedback-SMTP.us-east-1.amazonses.com.",
+    "10 feedback-smtp.eu-central-1.amazonses.com",
+    "10 mx.example.com",
+];
+
+const SPF: [&str; 7] = [
+    "\"v=spf1 include:amazonses.com -all\"",
+    "\"v=spf1 include:amazonses.com ~all\"",
+    "\"v=spf1  ip4:192.0.2.1 \" \"-all\"",
+    "\"v=spf1 include:_spf.other.example include:amazonses.com\"",
+    "\"v=spf1 redirect=_spf.other.example\"",
+    "\"v=spf1 a a a a a a a a a a -all\"",
+    "\"v=spf1 exp=%{i} -all\"",
+];
+
+fn hand_made() -> impl Strategy<Value = HandMade> {
+    let status = prop::sample::select(MailFromStatus::ALL[1..].to_vec());
+    let domain = prop::sample::select(vec![NAME, NAME, "theirs.example.com"]);
+    let behavior = prop::bool::ANY.prop_map(|r| if r { REJECT } else { DEFAULT });
+    let held = || prop::option::of((domain.clone(), status.clone(), behavior.clone()));
+    let others = vec!["\"say \\\"hi\\\" \\052\"", "\"one\" \"two\"", "\"\""];
+    (
+        prop::option::of(prop::sample::select(MX.to_vec())),
+        prop::sample::subsequence(others, 0..=3),
+        prop::sample::subsequence(SPF.to_vec(), 0..=2),
+        prop::sample::select(vec![60, 300, 3600]),
+        [held(), held()],
+    )
+        .prop_map(|(mx, others, spf, ttl, ses)| {
+            let txt = others.into_iter().chain(spf).collect();
+            HandMade { mx, txt, ttl, ses }
+        })
+}
+
+impl HandMade {
+    fn stand_in(&self, world: &mut SmallWorld) {
+        if let Some(mx) = self.mx {
+            world.put_record_at(NAME, RecordType::Mx, self.ttl, &[mx]);
+        }
+        if !self.txt.is_empty() {
+            world.put_record_at(NAME, RecordType::Txt, self.ttl, &self.txt);
+        }
+        for (region, held) in REGIONS.iter().zip(self.ses) {
+            let mail_from = held.map(|(domain, status, behavior)| MailFrom {
+                domain: domain.into(),
+                status,
+                behavior,
+            });
+            world.ses(region).mail_from = mail_from;
+        }
+    }
+}
+
+fn adoption() -> impl Strategy<Value = AdoptionPolicy> {
+    use AdoptionPolicy::{Always, IfIdentical, Never};
+    prop::sample::select(vec![IfIdentical, IfIdentical, Never, Always])
 }
 
 const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
@@ -97,20 +166,36 @@ fn happen(world: &mut SmallWorld, event: &Outside) {
 
 /// The values that stand in the zone and that nobody but others can have made.
 fn foreign(world: &SmallWorld) -> Vec<(String, String)> {
-    let ours = |text: &str| Marker::is_marker(text) || text == Spf::for_ses().to_string();
+    let ours = |text: &str| Marker::is_marker(text) || Spf::is_spf(text);
     let mut found = Vec::new();
     for (_, set) in &world.records {
         for value in &set.values {
             let text = crate::mail::decode_txt(value)
                 .map_or(value.clone(), |octets| String::from_utf8_lossy(&octets).into_owned());
-            let merged = Spf::parse(&text).is_some_and(|spf| spf.includes_ses());
-            let endpoint = value.contains("feedback-smtp.");
-            if !ours(&text) && !merged && !endpoint && !Spf::is_spf(&text) {
+            let endpoint = value.to_ascii_lowercase().contains("feedback-smtp.");
+            let swapped = swaps(world) && set.rtype == RecordType::Mx;
+            if !ours(&text) && !endpoint && !swapped {
                 found.push((set.name.to_string(), value.clone()));
             }
         }
     }
     found
+}
+
+/// The terms that others wrote into SPF records.
+fn foreign_terms(world: &SmallWorld) -> Vec<String> {
+    let texts = world.texts(NAME).into_iter().filter(|text| Spf::is_spf(text));
+    let ours = |term: &str| {
+        matches!(term, "include:amazonses.com" | "include:_spf.third.example" | "~all" | "-all")
+    };
+    texts
+        .flat_map(|text| text.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        .filter(|term| !term.is_empty() && *term != "v=spf1" && !ours(term))
+        .collect()
+}
+
+fn swaps(world: &SmallWorld) -> bool {
+    world.object.spec.adoption_policy == AdoptionPolicy::Always
 }
 
 /// One plan and its effects, with what may never happen looked for.
@@ -120,7 +205,7 @@ fn watched_step(world: &mut SmallWorld) -> bool {
     for effect in &plan.effects {
         let Effect::PutMailFrom { region, mail_from, behavior, .. } = effect else { continue };
         let held = world.ses(region.as_str()).mail_from.clone();
-        if let Some(held) = &held {
+        if let Some(held) = held.as_ref().filter(|_| !swaps(world)) {
             assert_ne!(held.domain, "theirs.example.com", "a foreign MAIL FROM is overwritten");
         }
         if *behavior == REJECT && !immediate {
@@ -130,9 +215,13 @@ fn watched_step(world: &mut SmallWorld) -> bool {
             assert!(world.at(name.as_str(), &RecordType::Mx).is_some(), "RejectMessage without MX");
         }
     }
-    let before = foreign(world);
+    let (before, terms) = (foreign(world), foreign_terms(world));
+    let spf = |world: &SmallWorld| world.texts(NAME).iter().filter(|t| Spf::is_spf(t)).count();
+    let records = spf(world);
     let did = world.step();
     let after = foreign(world);
+    assert!(spf(world) <= records.max(1), "two SPF records: {:?}", world.texts(NAME));
+    assert_eq!(foreign_terms(world), terms, "terms of others");
     assert!(before.iter().all(|value| after.contains(value)), "lost: {before:?} -> {after:?}");
     for (_, set) in &world.records {
         let mail = set.name.as_str() != "example.com";
@@ -157,11 +246,17 @@ proptest! {
     fn nothing_foreign_is_harmed_and_everything_comes_to_rest(
         reject: bool,
         immediate in prop::bool::weighted(0.2),
+        found in prop::option::of(hand_made()),
+        adoption in adoption(),
         events in prop::collection::vec((outside(), 0..4usize), 0..14),
     ) {
         let mut world = SmallWorld::new(TWO_REGIONS);
         world.object.spec.behavior_on_mx_failure = if reject { REJECT } else { DEFAULT };
         world.object.spec.deletion_policy = DeletionPolicy::Delete;
+        world.object.spec.adoption_policy = adoption;
+        if let Some(found) = &found {
+            found.stand_in(&mut world);
+        }
         if immediate {
             world.object.spec.rollout = Rollout::Immediate;
         }
@@ -193,7 +288,56 @@ proptest! {
         for region in REGIONS {
             let held = world.ses(region).mail_from.clone();
             let theirs = held.as_ref().is_none_or(|held| held.domain == "theirs.example.com");
-            prop_assert!(wiped || theirs || unmarked(&events), "left behind: {held:?}");
+            let adopted = found.as_ref().is_some_and(|found| found.ses.iter().any(Option::is_some));
+            prop_assert!(wiped || theirs || adopted || unmarked(&events), "left behind: {held:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_made_by_hand_is_found_as_it_was(
+        found in hand_made(),
+        never: bool,
+        reject: bool,
+        sender: bool,
+        cut in 0..9usize,
+    ) {
+        let mut world = SmallWorld::new(TWO_REGIONS);
+        world.object.spec.behavior_on_mx_failure = if reject { REJECT } else { DEFAULT };
+        world.object.spec.deletion_policy = DeletionPolicy::Delete;
+        if never {
+            world.object.spec.adoption_policy = AdoptionPolicy::Never;
+        }
+        if sender {
+            world.object.spec.dns.spf.include = vec!["_spf.third.example".into()];
+        }
+        found.stand_in(&mut world);
+        let sorted = |world: &SmallWorld| {
+            let mut records = world.records.clone();
+            records.sort_by_key(|(_, set)| (set.name.to_string(), set.rtype.to_string()));
+            records
+        };
+        let before = sorted(&world);
+        if cut == 0 {
+            world.live(minutes(12));
+            world.set_all(MailFromStatus::Success);
+            world.live(minutes(12));
+            prop_assert!(world.planned().effects.is_empty(), "a second run changes nothing");
+        } else {
+            for _ in 0..cut {
+                watched_step(&mut world);
+            }
+        }
+        world.delete();
+        world.live(hours(1));
+        prop_assert!(world.object.metadata.finalizers.is_none(), "{}", world.message());
+        prop_assert_eq!(sorted(&world), before);
+        for (region, held) in REGIONS.iter().zip(found.ses) {
+            let now = world.ses(region).mail_from.as_ref().map(|held| held.domain.clone());
+            prop_assert_eq!(now, held.map(|(domain, ..)| domain.to_owned()));
         }
     }
 }

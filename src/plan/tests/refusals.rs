@@ -107,18 +107,6 @@ fn a_wildcard_is_refused_unless_overridden() {
 }
 
 #[test]
-fn records_that_we_did_not_make_are_refused_identical_or_not() {
-    for mx in ["10 mail.example.com", "10 feedback-smtp.us-east-1.amazonses.com"] {
-        let mut world = SmallWorld::new(ONE_REGION);
-        world.put_record(NAME, RecordType::Mx, &[mx]);
-        refused(&mut world, "RecordConflict", mx);
-    }
-    let mut world = SmallWorld::new(ONE_REGION);
-    world.put_record(NAME, RecordType::Txt, &["\"v=spf1 include:amazonses.com ~all\""]);
-    refused(&mut world, "RecordConflict", "v=spf1 include:amazonses.com ~all");
-}
-
-#[test]
 fn other_txt_values_are_kept() {
     let mut world = SmallWorld::new(ONE_REGION);
     world.put_record(NAME, RecordType::Txt, &["\"hello\" \"world\"", "\"\\052\""]);
@@ -127,19 +115,6 @@ fn other_txt_values_are_kept() {
     let set = world.at(NAME, &RecordType::Txt).unwrap();
     assert_eq!(set.values[..2], ["\"hello\" \"world\"", "\"\\052\""]);
     assert_eq!(set.values.len(), 4);
-}
-
-#[test]
-fn a_mail_from_found_in_place_is_refused_identical_or_not() {
-    for domain in [NAME, "other.example.com", "mail.elsewhere.example"] {
-        let mut world = SmallWorld::new(ONE_REGION);
-        world.ses("us-east-1").mail_from = Some(MailFrom {
-            domain: domain.into(),
-            status: MailFromStatus::Success,
-            behavior: DEFAULT,
-        });
-        refused(&mut world, "MailFromConflict", domain);
-    }
 }
 
 #[test]
@@ -181,7 +156,10 @@ fn the_marker_of_an_object_that_this_operator_knows_is_never_taken() {
         created: "2025-01-01T00:00:00Z".parse().unwrap(),
         owner: other,
         domain: crate::mail::DomainName::parse("other.example").unwrap(),
+        asked: std::collections::BTreeSet::new(),
         places: std::collections::BTreeSet::new(),
+        spf_includes: std::collections::BTreeSet::new(),
+        manages: true,
         credentials: ServiceCredentials::default(),
         take_over: None,
     });
@@ -204,7 +182,20 @@ fn damaged_doubled_and_later_markers_are_refused() {
         let quoted: Vec<&str> = quoted.iter().map(String::as_str).collect();
         world.put_record(NAME, RecordType::Txt, &quoted);
         refused(&mut world, "RecordConflict", says);
+        assert!(world.message().contains(values[0]), "the text found: {}", world.message());
     }
+}
+
+#[test]
+fn the_text_of_a_marker_that_is_none_is_bounded_and_escaped() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    let text = format!("\"ses-mailfrom-owner=v1 \\012\\033[2J{}\"", "x".repeat(230));
+    let more = format!("\"{}\"", "Q".repeat(255));
+    world.put_record(NAME, RecordType::Txt, &[&format!("{text} {more}")]);
+    refused(&mut world, "RecordConflict", "damaged: \"ses-mailfrom-owner=v1 ??[2Jxxx");
+    let message = world.message();
+    assert!(message.len() < 500 && !message.contains('Q'), "{message}");
+    assert!(!message.chars().any(char::is_control), "{message:?}");
 }
 
 #[test]
@@ -226,11 +217,15 @@ fn an_older_object_holds_the_claim_and_is_named_in_the_same_namespace_only() {
             created: "2025-01-01T00:00:00Z".parse().unwrap(),
             owner: Owner::of("cluster", namespace, "older"),
             domain: crate::mail::DomainName::parse("example.com").unwrap(),
+            asked: std::collections::BTreeSet::new(),
             places: std::collections::BTreeSet::new(),
+            spf_includes: std::collections::BTreeSet::new(),
+            manages: true,
             credentials: ServiceCredentials::default(),
             take_over: None,
         };
         let mine = crate::plan::claimed_places(&world.object, &world.settings.regions).unwrap();
+        rival.asked = mine.1.clone();
         rival.places = mine.1;
         let rival_key = rival.key.clone();
         let touched = world.claims.put(rival);

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use crate::api::{FINALIZER, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Claimant, Claims, ObjectKey, ServiceCredentials};
@@ -74,6 +75,7 @@ pub(super) fn settings() -> Settings {
         restart_pause_min: seconds(hour),
         restart_pause_max: seconds(24 * hour),
         put_hold_off: seconds(minute),
+        authority_grace: seconds(5 * minute),
         stall_grace: seconds(15 * minute),
         stale_after: seconds(2 * hour),
         drift_loop_window: seconds(hour),
@@ -114,7 +116,7 @@ impl SmallWorld {
             now: "2026-01-01T00:00:00.5Z".parse().unwrap(),
             object,
             settings: settings(),
-            claims: Claims::default(),
+            claims: allowing(&json!({"takeOver": "Allow"})),
             memory: Memory::default(),
             account: ACCOUNT.into(),
             identities,
@@ -143,16 +145,21 @@ impl SmallWorld {
         let take_over = self.object.metadata.annotations.as_ref();
         let take_over = take_over.and_then(|a| a.get(crate::api::TAKE_OVER));
         let take_over = take_over.and_then(|text| crate::mail::Marker::parse(text).ok());
-        self.claims.put(Claimant {
+        let deleting = self.object.metadata.deletion_timestamp.is_some();
+        let claimant = Claimant {
             key: ObjectKey { namespace: "mail".into(), name: "example".into() },
             uid: "u1".into(),
             created: "2026-01-01T00:00:00Z".parse().unwrap(),
             owner: owner(),
             domain,
+            asked: crate::plan::asked_places(&self.object, &self.settings.regions).unwrap().1,
             places,
             credentials: ServiceCredentials::default(),
+            spf_includes: BTreeSet::new(),
+            manages: self.object.spec.mode == crate::api::Mode::Manage || deleting,
             take_over: take_over.map(|marker| marker.owner),
-        });
+        };
+        self.claims.put(claimant);
     }
 
     pub(super) fn status(&self) -> &SesMailFromStatus {
@@ -221,6 +228,17 @@ impl SmallWorld {
             routing: Routing::Simple,
         };
         self.records.push((ZONE.into(), set));
+    }
+
+    pub(super) fn put_record_at(
+        &mut self,
+        name: &str,
+        rtype: RecordType,
+        ttl: u32,
+        values: &[&str],
+    ) {
+        self.put_record(name, rtype, values);
+        self.records.last_mut().unwrap().1.ttl = ttl;
     }
 
     pub(super) fn texts(&self, name: &str) -> Vec<String> {
@@ -364,6 +382,11 @@ impl SmallWorld {
                 self.object.metadata.finalizers = None;
                 self.finalizer_gone = true;
             }
+            Effect::LeaveInPlace { what } => {
+                self.done.push(format!("leave in place: {what}"));
+                self.object.metadata.finalizers = None;
+                self.finalizer_gone = true;
+            }
             Effect::WriteStatus(status) => self.write_status(status),
             Effect::ChangeRecords { batch, .. } => return self.change_records(batch),
             Effect::PutMailFrom { region, mail_from, behavior, .. } => {
@@ -457,4 +480,24 @@ pub(super) fn hours(hours: u64) -> Duration {
 
 pub(super) fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(minutes * 60)
+}
+
+/// Claims under one policy for everybody, with `changes` to its spec.
+pub(super) fn allowing(changes: &serde_json::Value) -> Claims {
+    let mut claims = Claims::default();
+    for namespace in ["mail", "else"] {
+        claims.put_namespace(namespace, crate::authority::Labels::new());
+    }
+    claims.put_policy("default", policy(changes));
+    claims
+}
+
+/// A policy that allows everything but take-over and roles, with `changes` to its spec.
+pub(super) fn policy(changes: &serde_json::Value) -> crate::authority::Policy {
+    let mut spec = json!({
+        "namespaceSelector": {}, "domains": ["*"], "spfIncludes": ["*"],
+        "ambientCredentials": "Allow",
+    });
+    spec.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    crate::authority::Policy::parse(&serde_json::from_value(spec).unwrap()).unwrap()
 }

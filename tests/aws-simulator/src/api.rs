@@ -88,6 +88,12 @@ impl ApiError {
         Self::new(403, code, "The security token included in the request is invalid.")
     }
 
+    pub(crate) fn expired_token(protocol: Protocol) -> Self {
+        let code =
+            if protocol == Protocol::SesV2 { "ExpiredTokenException" } else { "ExpiredToken" };
+        Self::new(403, code, "The security token included in the request is expired")
+    }
+
     pub(crate) fn server(status: u16) -> Self {
         let (code, message) = match status {
             503 => ("ServiceUnavailable", "Service is unable to handle request."),

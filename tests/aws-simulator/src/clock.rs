@@ -6,24 +6,38 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 /// Simulated time since the world began.
 pub type SimTime = Duration;
 
-/// Time on the wall, since an arbitrary beginning. Quotas are counted by it.
+/// Time on the wall, since an arbitrary beginning. Quotas and sessions are
+/// counted by it.
 #[derive(Clone)]
-pub struct WallClock(Arc<dyn Fn() -> Duration + Send + Sync>);
+pub struct WallClock {
+    source: Arc<dyn Fn() -> Duration + Send + Sync>,
+    began: Timestamp,
+}
 
 impl WallClock {
-    /// A wall clock from any source that never goes back.
+    /// A wall clock from any source that never goes back; it shows the real
+    /// date now.
     pub fn new(source: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self(Arc::new(source))
+        let now = Timestamp::now();
+        let began = now.checked_sub(source()).unwrap_or(Timestamp::UNIX_EPOCH);
+        Self { source: Arc::new(source), began }
     }
 
     /// The time since this clock began.
     pub fn now(&self) -> Duration {
-        (self.0)()
+        (self.source)()
+    }
+
+    /// The date at a time of this clock, as AWS writes it.
+    pub(crate) fn date(&self, at: Duration) -> String {
+        let date = self.began.checked_add(at).unwrap_or(Timestamp::MAX);
+        date.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 }
 

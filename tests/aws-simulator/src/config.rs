@@ -17,6 +17,8 @@ pub struct Config {
     pub dns: DnsConfig,
     /// Request quotas.
     pub quotas: Quotas,
+    /// Security Token Service.
+    pub sts: StsConfig,
 }
 
 /// How SES behaves. Times are simulated.
@@ -225,6 +227,15 @@ impl Default for DnsConfig {
     fn default() -> Self {
         Self { delegation_sets: 12, delegation_ttl: 900, ses_shares_resolver: true }
     }
+}
+
+/// Sessions of roles. They count wall time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StsConfig {
+    /// How long a session really lasts, and says that it does; none: as long
+    /// as was asked.
+    pub session: Option<Duration>,
 }
 
 /// Token buckets. They count wall time.

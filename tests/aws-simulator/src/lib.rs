@@ -27,6 +27,7 @@ mod clock;
 mod config;
 mod dns;
 mod faults;
+mod iam;
 mod log;
 mod name;
 mod outside;
@@ -46,10 +47,12 @@ pub use self::{
     clock::{SimClock, SimTime, WallClock},
     config::{
         BehaviorPut, CheckSchedule, Config, DnsConfig, EqualPut, ForeignMx, OmittedMember,
-        PutInFailed, Quotas, Route53Config, SesBucket, SesConfig, SeveralMx, UnknownIdentity,
+        PutInFailed, Quotas, Route53Config, SesBucket, SesConfig, SeveralMx, StsConfig,
+        UnknownIdentity,
     },
     dns::{PARENT, RESOLVER},
     faults::{Fault, FaultId, Gate, GatePoint, Matching, Trouble},
+    iam::PolicyError,
     log::{
         Call, DnsQuestion, Event, EventKind, IdentityKey, MailFromStatus, Outcome, Sending, Service,
     },
@@ -58,7 +61,8 @@ pub use self::{
     record::{AliasTarget, RecordKey, RecordSet, RecordType, Routing, txt_strings},
     route53::{Delegation, Zone, ZoneSpec},
     scenario::{
-        Scenario, ScenarioAccount, ScenarioError, ScenarioIdentity, ScenarioRecord, ScenarioZone,
+        Scenario, ScenarioAccount, ScenarioError, ScenarioIdentity, ScenarioRecord, ScenarioRole,
+        ScenarioZone,
     },
     serve::{Listen, ListenError, Serving},
     ses::{Behavior, MailFromView},

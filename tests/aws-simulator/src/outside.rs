@@ -34,12 +34,25 @@ pub enum EditError {
 impl World {
     /// Adds an account, reached with that access key.
     pub fn add_account(&mut self, account: &str, access_key: &str) {
-        self.add_key(access_key, account, format!("arn:aws:iam::{account}:user/simulated"));
+        self.keys.add_user(access_key, account);
     }
 
-    /// Adds a role that `AssumeRole` gives; its account stands in the ARN.
+    /// Adds a role, or changes it; its account stands in the ARN. Sessions that
+    /// were given out go on.
     pub fn add_role(&mut self, arn: &str, role: Role) {
         self.add_role_entry(arn, role);
+    }
+
+    /// Removes a role. The keys of its sessions are unknown from then on.
+    pub fn remove_role(&mut self, arn: &str) {
+        self.remove_role_entry(arn);
+        self.keys.forget_role(arn);
+    }
+
+    /// Ends every session of every role, as if its time had come.
+    pub fn end_sessions(&mut self) {
+        let now = self.wall().now();
+        self.keys.end_sessions(now);
     }
 
     /// Has a name server, the parents' or the resolver not answer any more, or

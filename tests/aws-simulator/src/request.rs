@@ -6,7 +6,8 @@ use http::{Request, header};
 use crate::{
     api::{ApiError, Protocol, Success, form},
     faults::Asked,
-    log::{Call, Outcome, Service},
+    iam::Question,
+    log::{Call, Outcome},
     route53, ses, sts,
     world::World,
 };
@@ -17,6 +18,8 @@ pub(crate) struct Scope {
     pub(crate) access_key: String,
     pub(crate) region: String,
     pub(crate) service: String,
+    /// Of a session.
+    pub(crate) token: Option<String>,
 }
 
 impl Scope {
@@ -28,7 +31,9 @@ impl Scope {
         let mut parts = credential.trim().split('/');
         let (access_key, _date) = (parts.next()?.to_owned(), parts.next()?);
         let (region, service) = (parts.next()?.to_owned(), parts.next()?.to_owned());
-        Some(Self { access_key, region, service })
+        let token = request.headers().get("x-amz-security-token");
+        let token = token.and_then(|token| token.to_str().ok()).map(str::to_owned);
+        Some(Self { access_key, region, service, token })
     }
 }
 
@@ -119,21 +124,43 @@ impl Parsed {
         }
     }
 
-    /// ARN of what it is about.
+    /// ARN of what it is about, as the service authorization reference has it:
+    /// lists, and SES's reads of many identities, are about `*`.
     pub(crate) fn resource(&self, account: &str) -> String {
         let region = &self.scope.region;
-        match (self.protocol.service(), self.targets.first()) {
-            (Service::Ses, Some(identity)) => {
-                format!("arn:aws:ses:{region}:{account}:identity/{identity}")
+        let partition = partition(region);
+        match (self.protocol, self.targets.first()) {
+            (Protocol::SesV2, Some(identity)) => {
+                format!("arn:{partition}:ses:{region}:{account}:identity/{identity}")
             }
-            (Service::Route53, Some(id)) if self.action == "GetChange" => {
-                format!("arn:aws:route53:::change/{id}")
+            (Protocol::Route53, Some(id)) if self.action == "GetChange" => {
+                format!("arn:{partition}:route53:::change/{id}")
             }
-            (Service::Route53, Some(id)) if self.action != "ListHostedZonesByName" => {
-                format!("arn:aws:route53:::hostedzone/{id}")
+            (Protocol::Route53, Some(id)) if self.action != "ListHostedZonesByName" => {
+                format!("arn:{partition}:route53:::hostedzone/{id}")
             }
-            (Service::Sts, Some(role)) => role.clone(),
+            (Protocol::Sts, Some(role)) => role.clone(),
             _ => "*".to_owned(),
+        }
+    }
+
+    /// What IAM is asked about it, all of which has to be allowed; nothing for
+    /// what needs no permission, or was not understood and so is answered with
+    /// an error of its own.
+    pub(crate) fn questions(&self, who: &str, account: &str) -> Vec<Question> {
+        let Ok(input) = &self.input else { return Vec::new() };
+        if self.action == "GetCallerIdentity" {
+            return Vec::new();
+        }
+        let action = format!("{}:{}", self.protocol.iam(), self.action);
+        let question = Question::new(&action, &self.resource(account))
+            .with("aws:PrincipalArn", [who])
+            .with("aws:PrincipalAccount", [account])
+            .with("aws:RequestedRegion", [self.scope.region.as_str()]);
+        match input {
+            Input::Route53(input) => vec![input.describe_to_iam(question)],
+            Input::Sts(input) => input.describe_to_iam(question),
+            Input::Ses(_) => vec![question],
         }
     }
 
@@ -152,6 +179,14 @@ impl Parsed {
             Input::Route53(input) => route53::run(world, account, input),
             Input::Sts(input) => sts::run(world, account, &self.scope.access_key, input),
         }
+    }
+}
+
+fn partition(region: &str) -> &'static str {
+    match region {
+        _ if region.starts_with("us-gov-") => "aws-us-gov",
+        _ if region.starts_with("eusc-") => "aws-eusc",
+        _ => "aws",
     }
 }
 

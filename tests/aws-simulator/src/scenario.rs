@@ -9,6 +9,7 @@ use crate::{
     record::{RecordSet, RecordType},
     route53::{Delegation, ZoneSpec},
     simulator::ACCOUNT,
+    sts::Role,
     world::World,
 };
 
@@ -32,6 +33,8 @@ use crate::{
 pub struct Scenario {
     /// Accounts besides the one that is always there.
     pub accounts: Vec<ScenarioAccount>,
+    /// Roles that `AssumeRole` gives.
+    pub roles: Vec<ScenarioRole>,
     /// SES identities.
     pub identities: Vec<ScenarioIdentity>,
     /// Hosted zones, a parent before its children.
@@ -46,6 +49,17 @@ pub struct ScenarioAccount {
     pub id: String,
     /// Its access key; any secret will do.
     pub access_key: String,
+}
+
+/// A role that trusts any account.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ScenarioRole {
+    /// `arn:aws:iam::123456789012:role/name`; its account stands in it.
+    pub arn: String,
+    /// The external id that must be given; any, if not given.
+    #[serde(default)]
+    pub external_id: Option<String>,
 }
 
 /// An SES identity.
@@ -129,6 +143,10 @@ impl World {
     pub fn apply(&mut self, scenario: &Scenario) -> Result<(), ScenarioError> {
         for account in &scenario.accounts {
             self.add_account(&account.id, &account.access_key);
+        }
+        for ScenarioRole { arn, external_id } in &scenario.roles {
+            let external_id = external_id.clone();
+            self.add_role(arn, Role { external_id, ..Role::default() });
         }
         for identity in &scenario.identities {
             let ScenarioIdentity { account, region, name, verified } = identity;

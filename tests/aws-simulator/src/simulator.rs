@@ -19,7 +19,7 @@ use crate::{
     dns::{PARENT, RESOLVER},
     faults::{Fault, FaultId, Gate, GatePoint, Matching, Stop, Trouble, Verdict, WasCut},
     log::{Outcome, Service},
-    request::Parsed,
+    request::{Parsed, Scope},
     world::World,
 };
 
@@ -64,7 +64,7 @@ impl fmt::Debug for Simulator {
 impl Simulator {
     /// A world with one account ([`ACCOUNT`]), no zone and no identity.
     pub fn new(config: Config, clock: SimClock) -> Self {
-        let mut world = World::new(config);
+        let mut world = World::new(config, clock.wall().clone());
         world.add_account(ACCOUNT, ACCESS_KEY);
         let (changed, _) = watch::channel(0);
         Self(Arc::new(Inner { clock, world: Mutex::new(world), changed }))
@@ -215,18 +215,22 @@ impl Simulator {
     /// client. Hangs for ever where a fault says so; drop the future then.
     pub async fn handle(&self, request: Request<Bytes>) -> Result<Response<Bytes>, ConnectionLost> {
         let parsed = Parsed::read(&request);
-        let (index, account, verdict) = self.admit(&parsed);
+        let (index, admitted, verdict) = self.admit(&parsed);
         let request_id = format!("00000000-0000-4000-8000-{index:012}");
         let respond_error = |error: &ApiError| error.response(parsed.protocol, &request_id);
-        let Some(account) = account else {
-            let error = ApiError::unknown_key(parsed.protocol);
-            self.finish(index, error.outcome());
-            return Ok(respond_error(&error));
+        let account = match admitted {
+            Ok(account) => account,
+            Err(error) => {
+                self.finish(index, error.outcome());
+                return Ok(respond_error(&error));
+            }
         };
         let Verdict { trouble, before, after } = verdict;
         let submission = Submission::begin(self, &parsed);
         self.pass(before, index).await?;
-        if let Some(refusal) = self.refuse(&parsed, &account, trouble.as_ref()).await {
+        let refusal = self.refuse(&parsed, &account, trouble.as_ref()).await;
+        let forbidden = || self.with(|world| world.forbidden(&parsed, &account));
+        if let Some(refusal) = refusal.or_else(forbidden) {
             self.finish(index, refusal.outcome());
             return Ok(respond_error(&refusal));
         }
@@ -245,15 +249,17 @@ impl Simulator {
         })
     }
 
-    /// Notes a call and what is scripted for it; no account for an unknown key.
-    fn admit(&self, parsed: &Parsed) -> (usize, Option<String>, Verdict) {
+    /// Notes a call and what is scripted for it; no account for a key that is
+    /// unknown or has expired.
+    fn admit(&self, parsed: &Parsed) -> (usize, Result<String, ApiError>, Verdict) {
         let wall = self.0.clock.wall().now();
         self.with(|world| {
-            let account = world.account_of(&parsed.scope.access_key);
-            let name = account.clone().unwrap_or_default();
+            let Scope { access_key, token, .. } = &parsed.scope;
+            let name = world.keys.account(access_key).unwrap_or_default().to_owned();
             let index = world.begin(parsed.call(&name));
-            if account.is_none() {
-                return (index, None, Verdict::default());
+            let refusal = world.keys.refusal(access_key, token.as_deref(), wall, parsed.protocol);
+            if let Some(error) = refusal {
+                return (index, Err(error), Verdict::default());
             }
             let quotas = world.config().quotas.clone();
             let payer = (name.as_str(), parsed.scope.region.as_str(), parsed.action);
@@ -263,7 +269,7 @@ impl Simulator {
             } else {
                 verdict.trouble = Some(Trouble::Throttle);
             }
-            (index, account, verdict)
+            (index, Ok(name), verdict)
         })
     }
 

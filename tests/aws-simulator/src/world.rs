@@ -3,16 +3,17 @@
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use crate::{
-    clock::SimTime,
+    clock::{SimTime, WallClock},
     config::Config,
     dns::{self, Dns},
     faults::Script,
+    iam::Iam,
     log::{Call, DnsQuestion, Event, EventKind, IdentityKey, MailFromStatus, Outcome, Sending},
     name::Name,
     record::{RecordSet, RecordType},
     route53::{self, Edit, Route53, Zone},
     ses::{self, Identity, MailFromView, Ses},
-    sts::Role,
+    sts::{Keys, Role},
     throttle::Buckets,
 };
 
@@ -32,7 +33,7 @@ pub struct World {
     now: SimTime,
     order: u64,
     timers: BTreeMap<(SimTime, u64), Timer>,
-    keys: BTreeMap<String, Key>,
+    wall: WallClock,
     roles: BTreeMap<String, Role>,
     calls: Vec<Call>,
     events: Vec<Event>,
@@ -42,23 +43,18 @@ pub struct World {
     pub(crate) dns: Dns,
     pub(crate) buckets: Buckets,
     pub(crate) script: Script,
-}
-
-/// Whom an access key belongs to.
-#[derive(Clone, Debug)]
-struct Key {
-    account: String,
-    arn: String,
+    pub(crate) keys: Keys,
+    pub(crate) iam: Iam,
 }
 
 impl World {
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config, wall: WallClock) -> Self {
         let mut world = Self {
             config,
             now: SimTime::ZERO,
             order: 0,
             timers: BTreeMap::new(),
-            keys: BTreeMap::new(),
+            wall,
             roles: BTreeMap::new(),
             calls: Vec::new(),
             events: Vec::new(),
@@ -68,6 +64,8 @@ impl World {
             dns: Dns::default(),
             buckets: Buckets::default(),
             script: Script::default(),
+            keys: Keys::default(),
+            iam: Iam::default(),
         };
         world.dns.registries.insert(Name::root());
         world.dns.hosts.extend(Name::parse("a.root-servers.net").map(|host| (host, dns::PARENT)));
@@ -207,7 +205,7 @@ impl World {
         self.timers.insert((due, order), timer);
     }
 
-    fn next_order(&mut self) -> u64 {
+    pub(crate) fn next_order(&mut self) -> u64 {
         self.order += 1;
         self.order
     }
@@ -237,33 +235,27 @@ impl World {
         }
     }
 
-    /// The account of an access key.
-    pub(crate) fn account_of(&self, access_key: &str) -> Option<String> {
-        self.keys.get(access_key).map(|key| key.account.clone())
-    }
-
+    /// The ARN of whom an access key belongs to.
     pub(crate) fn principal(&self, access_key: &str, account: &str) -> String {
-        let known = self.keys.get(access_key).map(|key| key.arn.clone());
+        let known = self.keys.arn(access_key).map(str::to_owned);
         known.unwrap_or_else(|| format!("arn:aws:iam::{account}:root"))
-    }
-
-    pub(crate) fn add_key(&mut self, access_key: &str, account: &str, arn: String) {
-        self.keys.insert(access_key.to_owned(), Key { account: account.to_owned(), arn });
-    }
-
-    /// A new access key for a session of a role.
-    pub(crate) fn session_key(&mut self, account: &str, arn: &str) -> String {
-        let key = format!("ASIASIMULATED{:07}", self.next_order());
-        self.add_key(&key, account, arn.to_owned());
-        key
     }
 
     pub(crate) fn add_role_entry(&mut self, arn: &str, role: Role) {
         self.roles.insert(arn.to_owned(), role);
     }
 
+    pub(crate) fn remove_role_entry(&mut self, arn: &str) {
+        self.roles.remove(arn);
+    }
+
     pub(crate) fn role(&self, arn: &str) -> Option<&Role> {
         self.roles.get(arn)
+    }
+
+    /// The clock that sessions and quotas go by.
+    pub(crate) fn wall(&self) -> &WallClock {
+        &self.wall
     }
 
     /// Changes what the API shows of a record set; what is served stays.

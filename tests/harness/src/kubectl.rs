@@ -58,9 +58,19 @@ impl ControlPlane {
         }
     }
 
-    /// `kubectl apply -k`: installs a kustomization, CRDs before what needs them.
-    /// A folder of a relative path is looked for in the workspace.
+    /// `kubectl apply -k`: installs a kustomization. Its CRDs are installed first,
+    /// and waited for: `kubectl apply` knows no kinds that it installs itself. A
+    /// folder of a relative path is looked for in the workspace.
     pub async fn apply_kustomize(&self, dir: impl AsRef<Path>) -> Result<String> {
+        let is_crd = |object: &Value| object["kind"] == "CustomResourceDefinition";
+        let crds: Vec<Value> = self.kustomize(&dir).await?.into_iter().filter(is_crd).collect();
+        for crd in crds {
+            self.apply(&crd.to_string()).await?;
+            let name = crd["metadata"]["name"].as_str().unwrap_or_default();
+            let name = format!("crd/{name}");
+            let wait = ["wait", "--for=condition=Established", "--timeout=60s", &name];
+            self.kubectl(wait).await?;
+        }
         let dir = in_workspace(dir.as_ref());
         self.kubectl(["apply".as_ref(), "-k".as_ref(), dir.as_os_str()]).await
     }

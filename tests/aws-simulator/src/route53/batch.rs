@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Zone;
 use crate::{
+    iam::Question,
     name::Name,
     record::{RecordKey, RecordSet, RecordType, value_fault},
 };
@@ -46,6 +47,22 @@ impl Batch {
 
     pub(super) fn targets(&self) -> impl Iterator<Item = String> {
         self.changes.iter().map(|(_, set)| format!("{} {}", set.name.plain(), set.kind))
+    }
+
+    /// "Using IAM policy conditions for fine-grained access control to manage
+    /// resource record sets": names in lower case, with octal escapes and
+    /// without a final dot.
+    pub(super) fn describe_to_iam(&self, question: Question) -> Question {
+        let normalized = |name: &Name| {
+            let shown = name.to_string();
+            shown.strip_suffix('.').unwrap_or(&shown).to_owned()
+        };
+        let of = |key: &str| format!("route53:ChangeResourceRecordSets{key}");
+        let changes = || self.changes.iter();
+        question
+            .with(&of("NormalizedRecordNames"), changes().map(|(_, set)| normalized(&set.name)))
+            .with(&of("RecordTypes"), changes().map(|(_, set)| set.kind.as_str()))
+            .with(&of("Actions"), changes().map(|(action, _)| format!("{action:?}").to_uppercase()))
     }
 
     pub(super) fn summary(&self) -> String {

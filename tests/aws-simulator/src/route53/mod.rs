@@ -16,6 +16,7 @@ pub use self::zone::{Delegation, Zone, ZoneSpec};
 use crate::{
     api::{ApiError, Success, element, field},
     clock::SimTime,
+    iam::Question,
     name::Name,
     record::RecordKey,
     world::World,
@@ -95,6 +96,14 @@ impl Input {
         match self {
             Self::ChangeResourceRecordSets(id, _) => Some(id),
             _ => None,
+        }
+    }
+
+    /// Adds the condition keys of Route 53.
+    pub(crate) fn describe_to_iam(&self, question: Question) -> Question {
+        match self {
+            Self::ChangeResourceRecordSets(_, batch) => batch.describe_to_iam(question),
+            _ => question,
         }
     }
 

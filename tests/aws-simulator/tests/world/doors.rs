@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::faults::{PUT, put};
-use crate::stage::{LIMIT, MX, REGION, Stage, batch, code_of, quiet, set};
+use crate::stage::{LIMIT, MX, REGION, Stage, batch, quiet, set};
 use aws_sdk_route53::types::{ChangeAction, RrType};
 use aws_sdk_sesv2::types::BehaviorOnMxFailure;
 use aws_simulator::{
     ACCESS_KEY, ACCOUNT, Behavior, CheckSchedule, Config, ConnectionLost, EventKind, Fault, Listen,
-    MailFromStatus, Matching, Quotas, Role, SesConfig, SimClock, Simulator, Trouble, ZoneSpec,
+    MailFromStatus, Matching, Quotas, SesConfig, SimClock, Simulator, Trouble,
 };
 use bytes::Bytes;
 
@@ -18,42 +18,6 @@ fn signed(service: &str, method: &str, uri: &str, body: &str) -> http::Request<B
     );
     let request = http::Request::builder().method(method).uri(uri).header("authorization", scope);
     request.body(Bytes::from(body.to_owned())).unwrap()
-}
-
-#[tokio::test]
-async fn sts_tells_the_account_and_gives_roles_of_others() {
-    let stage = Stage::quiet().await;
-    let (arn, other) = ("arn:aws:iam::210987654321:role/dns", "210987654321");
-    let zone = stage.simulator.with(|world| {
-        let trusted_accounts = vec![ACCOUNT.to_owned()];
-        let external_id = Some("owner/mail".to_owned());
-        let required_tags = vec![("namespace".to_owned(), "mail".to_owned())];
-        world.add_role(arn, Role { trusted_accounts, external_id, required_tags });
-        world.create_zone(ZoneSpec::public(other, "example.com")).unwrap()
-    });
-    let me = stage.sts(ACCESS_KEY).get_caller_identity().send().await.unwrap();
-    assert_eq!(me.account(), Some(ACCOUNT));
-    let assume = async |external_id: &str, namespace: &str| {
-        let tag =
-            aws_sdk_sts::types::Tag::builder().key("namespace").value(namespace).build().unwrap();
-        let assume = stage.sts(ACCESS_KEY).assume_role().role_arn(arn).role_session_name("test");
-        assume.external_id(external_id).tags(tag).send().await
-    };
-    for (external_id, namespace) in [("owner/other", "mail"), ("owner/mail", "other")] {
-        assert_eq!(code_of(&assume(external_id, namespace).await.unwrap_err()).0, "AccessDenied");
-    }
-    let session = assume("owner/mail", "mail").await.unwrap();
-    let key = session.credentials().unwrap().access_key_id().to_owned();
-    let them = stage.sts(&key).get_caller_identity().send().await.unwrap();
-    assert_eq!(
-        (them.account(), them.arn()),
-        (Some(other), Some("arn:aws:sts::210987654321:assumed-role/dns/test"))
-    );
-    stage.route53_as(&key).get_hosted_zone().id(&zone).send().await.unwrap();
-    assert!(stage.route53().get_hosted_zone().id(&zone).send().await.is_err());
-    let unknown =
-        stage.route53_as("AKIANOBODY").get_hosted_zone().id(&zone).send().await.unwrap_err();
-    assert_eq!(code_of(&unknown).0, "InvalidClientTokenId");
 }
 
 #[tokio::test]

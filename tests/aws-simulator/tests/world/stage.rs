@@ -7,6 +7,7 @@ use std::{
 use aws_sdk_route53::types::{
     Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
 };
+use aws_sdk_sts::config::Credentials;
 use aws_simulator::{
     ACCESS_KEY, ACCOUNT, Config, Listen, MailFromStatus, Quotas, Serving, SimClock, Simulator,
     ZoneSpec,
@@ -58,14 +59,16 @@ impl Stage {
     }
 
     pub(crate) fn ses(&self, region: &str) -> aws_sdk_sesv2::Client {
-        use aws_sdk_sesv2::config::{
-            BehaviorVersion, Builder, Credentials, Region, retry::RetryConfig,
-        };
+        self.ses_with(user(ACCESS_KEY), region)
+    }
+
+    pub(crate) fn ses_with(&self, credentials: Credentials, region: &str) -> aws_sdk_sesv2::Client {
+        use aws_sdk_sesv2::config::{BehaviorVersion, Builder, Region, retry::RetryConfig};
         let config = Builder::new()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .endpoint_url(self.serving.endpoint())
-            .credentials_provider(Credentials::new(ACCESS_KEY, "any", None, None, "test"))
+            .credentials_provider(credentials)
             .retry_config(RetryConfig::disabled())
             .build();
         aws_sdk_sesv2::Client::from_conf(config)
@@ -76,28 +79,32 @@ impl Stage {
     }
 
     pub(crate) fn route53_as(&self, access_key: &str) -> aws_sdk_route53::Client {
-        use aws_sdk_route53::config::{
-            BehaviorVersion, Builder, Credentials, Region, retry::RetryConfig,
-        };
+        self.route53_with(user(access_key))
+    }
+
+    pub(crate) fn route53_with(&self, credentials: Credentials) -> aws_sdk_route53::Client {
+        use aws_sdk_route53::config::{BehaviorVersion, Builder, Region, retry::RetryConfig};
         let config = Builder::new()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))
             .endpoint_url(self.serving.endpoint())
-            .credentials_provider(Credentials::new(access_key, "any", None, None, "test"))
+            .credentials_provider(credentials)
             .retry_config(RetryConfig::disabled())
             .build();
         aws_sdk_route53::Client::from_conf(config)
     }
 
     pub(crate) fn sts(&self, access_key: &str) -> aws_sdk_sts::Client {
-        use aws_sdk_sts::config::{
-            BehaviorVersion, Builder, Credentials, Region, retry::RetryConfig,
-        };
+        self.sts_with(user(access_key))
+    }
+
+    pub(crate) fn sts_with(&self, credentials: Credentials) -> aws_sdk_sts::Client {
+        use aws_sdk_sts::config::{BehaviorVersion, Builder, Region, retry::RetryConfig};
         let config = Builder::new()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))
             .endpoint_url(self.serving.endpoint())
-            .credentials_provider(Credentials::new(access_key, "any", None, None, "test"))
+            .credentials_provider(credentials)
             .retry_config(RetryConfig::disabled())
             .build();
         aws_sdk_sts::Client::from_conf(config)
@@ -150,6 +157,11 @@ pub(crate) fn batch(
         .set_changes(Some(changes.into_iter().map(change).collect()))
         .build()
         .unwrap()
+}
+
+/// A user's credentials: any secret will do.
+pub(crate) fn user(access_key: &str) -> Credentials {
+    Credentials::new(access_key, "any", None, None, "test")
 }
 
 /// Code and message of a failed SDK call.

@@ -56,8 +56,6 @@ async fn run(args: &Args) -> Result<(), Failure> {
     let simulator = world(args.objects)?;
     let serving = simulator.serve(Listen::default()).await?;
     plane.apply_kustomize("deploy").await?;
-    let crd = ["wait", "--for=condition=Established", "crd/sesmailfroms.mailfrom.dev"];
-    plane.kubectl(crd).await?;
     let deployment = Deployment::find(&plane.kustomize("deploy").await?)?;
     let user = deployment.user();
     let launch = Launch::new(deployment, &args.operator)

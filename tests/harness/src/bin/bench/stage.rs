@@ -83,8 +83,6 @@ impl Stage {
         let epoch = Timestamp::now().checked_sub(now)?;
         let serving = simulator.serve(Listen::default()).await?;
         plane.apply_kustomize("deploy").await?;
-        let crd = ["wait", "--for=condition=Established", "crd/sesmailfroms.mailfrom.dev"];
-        plane.kubectl(crd).await?;
         let deployment = Deployment::find(&plane.kustomize("deploy").await?)?;
         let user = deployment.user();
         let launch = Launch::new(deployment, binary)

@@ -52,11 +52,8 @@ impl Setting {
     pub(crate) async fn build(plane: ControlPlane, binary: &Path) -> Result<Self, Failure> {
         let simulator = aws::world()?;
         let serving = simulator.serve(Listen::default()).await?;
-        println!("$ kubectl apply -k deploy");
+        println!("$ kubectl apply -k crds && kubectl apply -k deploy");
         print!("{}", plane.apply_kustomize("deploy").await?);
-        let crd = ["wait", "--for=condition=Established", "--timeout=30s"];
-        let crd = crd.iter().chain(&["crd/sesmailfroms.mailfrom.dev"]);
-        plane.kubectl(crd).await?;
 
         let deployment = Deployment::find(&plane.kustomize("deploy").await?)?;
         let launch = launch(deployment, binary, &serving);

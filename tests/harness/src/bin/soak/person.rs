@@ -90,7 +90,7 @@ impl People {
     pub(crate) async fn leave(&self, limit: Duration) -> Result<(), Failure> {
         let objects = || slots().flat_map(Slot::objects);
         for name in objects() {
-            let tidy = json!({"spec": {"deletionPolicy": "Delete"}});
+            let tidy = json!({"spec": {"deletionPolicy": "Delete", "mode": "Manage"}});
             self.send("PATCH", &path(&name), "application/merge-patch+json", &tidy).await?;
             self.delete(&name).await?;
         }
@@ -146,13 +146,18 @@ fn spec(slot: Slot, rng: &mut Rng) -> Value {
         }
     }
     let pick = |rng: &mut Rng, words: &[&str]| json!(words[rng.usize(0..words.len())]);
+    let adoption =
+        if slot.swaps() { &["Always", "IfIdentical"][..] } else { &["IfIdentical", "Never"] };
+    let include = if rng.f32() < 0.3 { json!(["spf.partner.example"]) } else { json!([]) };
     json!({
         "domain": slot.domain(),
         "subdomain": LABELS[label],
         "regions": regions,
         "behaviorOnMxFailure": pick(rng, &["UseDefaultValue", "RejectMessage"]),
         "rollout": pick(rng, &["WhenVerified", "WhenVerified", "Immediate"]),
+        "adoptionPolicy": pick(rng, adoption),
+        "mode": pick(rng, &["Manage", "Manage", "Manage", "Observe", "Suspend"]),
         "deletionPolicy": "Delete",
-        "dns": {"provider": "Route53", "ttlSeconds": rng.i32(60..900)},
+        "dns": {"provider": "Route53", "ttlSeconds": rng.i32(60..900), "spf": {"include": include}},
     })
 }

@@ -22,7 +22,7 @@ pub(crate) const LABELS: [&str; 3] = ["bounce", "mail", "post"];
 const PACE: f64 = 4320.0;
 
 /// Short enough for many lives in a run.
-const DURATIONS: [(&str, &str); 16] = [
+const DURATIONS: [(&str, &str); 19] = [
     ("--verification-window", "60s"),
     ("--drain-window", "4s"),
     ("--poll-min", "100ms"),
@@ -39,6 +39,10 @@ const DURATIONS: [(&str, &str); 16] = [
     ("--zone-cache", "2s"),
     ("--ses-rate", "50"),
     ("--route53-rate", "100"),
+    // A killed operator's lease is waited for.
+    ("--lease-duration", "8s"),
+    ("--renew-deadline", "6s"),
+    ("--retry-period", "1s"),
 ];
 
 /// A domain with a zone and identities of its own, and the objects for it.
