@@ -18,7 +18,7 @@ use crate::{
     config::Config,
     dns::{PARENT, RESOLVER},
     faults::{Fault, FaultId, Gate, GatePoint, Matching, Stop, Trouble, Verdict, WasCut},
-    log::Outcome,
+    log::{Outcome, Service},
     request::{Parsed, Scope},
     world::World,
 };
@@ -103,6 +103,16 @@ impl Simulator {
     pub fn advance(&self, by: Duration) {
         self.0.clock.advance(by);
         self.with(|_| ());
+    }
+
+    /// Takes a request of another client out of the bucket that this account's
+    /// requests of that kind are counted in, and tells whether it was granted.
+    /// What others do is in no log here.
+    pub fn draw(&self, service: Service, account: &str, region: &str, action: &str) -> bool {
+        let wall = self.0.clock.wall().now();
+        let mut world = self.lock();
+        let quotas = world.config().quotas.clone();
+        world.buckets.take(&quotas, wall, service, (account, region, action))
     }
 
     /// Scripts a fault.

@@ -80,8 +80,14 @@ fn ask_parent(dns: &Dns, ttl: u32, name: &Name, kind: RecordType) -> Answer {
         let answered = !found.is_empty();
         return Answer::with(Code::NoError, found, found_none(answered, soa));
     }
-    let below = |other: &Name| other.is_within(name);
-    let exists = dns.delegations.keys().chain(dns.hosts.keys()).chain(&dns.registries).any(below);
+    // In the order of names, all that lies below one follows it.
+    let from = || (Bound::Included(name), Bound::Unbounded);
+    let next = [
+        dns.delegations.range::<Name, _>(from()).next().map(|(other, _)| other),
+        dns.hosts.range::<Name, _>(from()).next().map(|(other, _)| other),
+        dns.registries.range::<Name, _>(from()).next(),
+    ];
+    let exists = next.into_iter().flatten().any(|other| other.is_within(name));
     Answer::with(if exists { Code::NoError } else { Code::NoSuchName }, Vec::new(), Some(soa))
 }
 

@@ -89,6 +89,20 @@ async fn a_parent_refers_and_does_not_answer_for_the_child() {
 }
 
 #[tokio::test]
+async fn the_parent_knows_a_name_below_which_something_is_delegated() {
+    let stage = Stage::quiet().await;
+    stage.simulator.with(|world| {
+        world.create_zone(ZoneSpec::public(ACCOUNT, "deep.below.example")).unwrap();
+        world.create_zone(ZoneSpec::public(ACCOUNT, "belower.example")).unwrap();
+    });
+    let code =
+        |name: &str| ask(&stage, stage.simulator.parent(), name, Kind::NS).metadata.response_code;
+    assert_eq!(code("below.example."), ResponseCode::NoError, "an empty non-terminal");
+    assert_eq!(code("belo.example."), ResponseCode::NXDomain, "the next name is not below it");
+    assert_eq!(code("zzz.example."), ResponseCode::NXDomain, "the last of all");
+}
+
+#[tokio::test]
 async fn a_zone_that_is_not_delegated_answers_at_its_servers_and_nowhere_else() {
     let stage = Stage::quiet().await;
     let zone = stage.simulator.with(|world| {

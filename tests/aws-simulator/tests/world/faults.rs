@@ -60,6 +60,19 @@ async fn throttling_is_the_services_own_modelled_error() {
 }
 
 #[tokio::test]
+async fn another_client_of_the_account_draws_from_the_same_buckets_and_is_in_no_log() {
+    let wall = WallClock::new(|| Duration::ZERO);
+    let stage = Stage::timed(Config::default(), SimClock::on(wall, 0.0)).await;
+    let draw = |account, action| stage.simulator.draw(Service::Ses, account, REGION, action);
+    assert!(draw(ACCOUNT, "ListEmailIdentities"));
+    assert!(!draw(ACCOUNT, "ListEmailIdentities"), "one a second");
+    assert!(draw("999999999999", "ListEmailIdentities"), "another account's");
+    let list = stage.ses(REGION).list_email_identities().send().await;
+    assert_eq!(code_of(&list.unwrap_err()).0, "TooManyRequestsException");
+    assert_eq!(stage.simulator.with(|world| world.calls().len()), 1);
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_a_change_that_was_made() {
     let (stage, _) = Stage::example(quiet()).await;
     stage.simulator.add_fault(Fault::once(Matching::action(PUT), Trouble::LoseAnswer));

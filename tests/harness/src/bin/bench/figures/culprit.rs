@@ -1,0 +1,152 @@
+//! What one refused change costs.
+
+use std::collections::BTreeSet;
+
+use aws_simulator::{Call, Outcome};
+
+use super::{CHANGE, Logs, number, route53};
+
+/// What followed the refusal of a batch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Cost {
+    /// Objects in the batch: names that it changes.
+    pub(crate) batch: usize,
+    /// Calls beyond those of a batch that nothing is wrong with.
+    pub(crate) extra: usize,
+}
+
+/// The cost of the first refused batch, in which `victim` is the name that cannot
+/// be changed. Without it one call would have done; so extra is every change with
+/// a name of that batch, from the refused one on, but one. Reads are extra where
+/// they ask for the victim by name, and where they ask once more for what was
+/// asked before, until the last of those changes: later ones are the sweeps'. None
+/// where nothing was refused.
+pub(crate) fn cost(logs: &Logs, victim: &str) -> Option<Cost> {
+    let refused = logs.of(CHANGE).find(|call| matches!(call.outcome, Outcome::Error { .. }))?;
+    let names = names(refused);
+    let shares = |call: &&Call| names_of(call).any(|name| names.contains(name));
+    let again: Vec<&Call> =
+        logs.of(CHANGE).filter(|call| call.order > refused.order).filter(shares).collect();
+    let last = again.last().map_or(refused.order, |call| call.order);
+    let (before, after): (Vec<&Call>, Vec<&Call>) =
+        route53::reads_of(logs).partition(|call| call.order < refused.order);
+    let known: BTreeSet<(&str, &[String])> = before.iter().map(|call| key(call)).collect();
+    let repeats = |call: &&&Call| call.order < last && known.contains(&key(call));
+    let reread = after.iter().filter(|call| names_victim(call, victim) || repeats(call)).count();
+    Some(Cost { batch: names.len(), extra: again.len() + reread })
+}
+
+/// Whether a call is about that very name.
+fn names_victim(call: &Call, victim: &str) -> bool {
+    names_of(call).any(|name| name == victim)
+}
+
+fn key(call: &Call) -> (&str, &[String]) {
+    (&call.action, &call.targets)
+}
+
+fn names(call: &Call) -> BTreeSet<&str> {
+    names_of(call).collect()
+}
+
+/// The first target of a change is its zone; the others are `name type`.
+fn names_of(call: &Call) -> impl Iterator<Item = &str> {
+    call.targets.iter().skip(1).map(|target| target.split(' ').next().unwrap_or(target))
+}
+
+/// How many extra calls one culprit may cost: two where Route 53's message names
+/// it (drop it, send the rest; look at it once), else what halving the batch takes.
+pub(crate) fn bound(named: bool, batch: usize) -> f64 {
+    if named { 2.0 } else { 2.0 * number(batch.max(1)).log2().ceil() }
+}
+
+/// Changes, and reads of the victim by name, for each sweep at rest: a refused
+/// change must not come back. None without sweeps.
+pub(crate) fn extra_at_rest(logs: &Logs, victim: &str, sweeps: f64) -> Option<f64> {
+    let reads = route53::reads_of(logs).filter(|call| names_victim(call, victim)).count();
+    (sweeps > 0.0).then(|| number(logs.of(CHANGE).count() + reads) / sweeps)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::figures::by_hand::{call, logs, refused, same};
+
+    fn in_order(mut calls: Vec<Call>) -> Logs {
+        for (order, call) in (0..).zip(&mut calls) {
+            call.order = order;
+        }
+        logs(calls)
+    }
+
+    const LIST: &str = "ListResourceRecordSets";
+    const ALL: [&str; 5] = ["Z", "a. MX", "a. TXT", "b. MX", "c. MX"];
+
+    #[test]
+    fn the_rest_again_and_one_look_at_the_culprit_are_two() {
+        let logs = in_order(vec![
+            call(0.0, LIST, &["Z", "a."]),
+            call(0.0, LIST, &["Z", "page."]),
+            refused(1.0, CHANGE, &ALL, "InvalidChangeBatch"),
+            call(2.0, LIST, &["Z", "a."]),
+            call(2.0, CHANGE, &["Z", "b. MX", "c. MX"]),
+            call(2.0, LIST, &["Z", "other."]),
+            call(3.0, CHANGE, &["Z", "d. MX"]),
+            call(9.0, LIST, &["Z", "page."]),
+        ]);
+        assert_eq!(cost(&logs, "a."), Some(Cost { batch: 3, extra: 2 }));
+    }
+
+    #[test]
+    fn a_page_again_before_the_rest_is_sent_is_extra_and_the_victim_always() {
+        let logs = in_order(vec![
+            call(0.0, LIST, &["Z", "page."]),
+            refused(1.0, CHANGE, &ALL, "InvalidChangeBatch"),
+            call(2.0, LIST, &["Z", "page."]),
+            call(3.0, CHANGE, &["Z", "b. MX", "c. MX"]),
+            call(4.0, LIST, &["Z", "a."]),
+            call(5.0, LIST, &["Z", "a."]),
+        ]);
+        assert_eq!(cost(&logs, "a."), Some(Cost { batch: 3, extra: 4 }));
+    }
+
+    #[test]
+    fn halving_costs_two_a_level() {
+        let names: Vec<String> = ["Z"]
+            .into_iter()
+            .map(str::to_owned)
+            .chain((0..4).map(|n| format!("{n}. MX")))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let denied = |targets: &[&str]| refused(0.0, CHANGE, targets, "AccessDenied");
+        let logs = in_order(vec![
+            denied(&names),
+            call(0.0, CHANGE, &["Z", names[1], names[2]]),
+            denied(&["Z", names[3], names[4]]),
+            call(0.0, CHANGE, &["Z", names[3]]),
+            denied(&["Z", names[4]]),
+        ]);
+        let cost = cost(&logs, "3.").unwrap();
+        assert_eq!(cost, Cost { batch: 4, extra: 4 });
+        assert!(same(bound(false, cost.batch), 4.0));
+        assert!(same(bound(true, cost.batch), 2.0));
+        assert!(same(bound(false, 5), 6.0));
+    }
+
+    #[test]
+    fn without_a_refusal_there_is_no_cost() {
+        assert_eq!(cost(&in_order(vec![call(0.0, CHANGE, &ALL)]), "a."), None);
+    }
+
+    #[test]
+    fn at_rest_nothing_is_sent_again() {
+        let logs = in_order(vec![
+            refused(0.0, CHANGE, &ALL, "AccessDenied"),
+            call(1.0, LIST, &["Z", "a."]),
+            call(2.0, LIST, &["Z", "b."]),
+        ]);
+        assert!(same(extra_at_rest(&logs, "a.", 4.0).unwrap(), 0.5));
+        assert_eq!(extra_at_rest(&logs, "a.", 0.0), None);
+    }
+}

@@ -1,0 +1,69 @@
+//! What the API server was asked to write, by its audit log.
+
+use super::Logs;
+
+const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
+
+/// Writes of the operator, Events included, the leader's lease apart. One that
+/// was refused has cost as much.
+pub(crate) fn writes(logs: &Logs) -> usize {
+    count(logs, |_, resource| resource != "leases")
+}
+
+/// Writes of objects' status.
+pub(crate) fn status_writes(logs: &Logs) -> usize {
+    count(logs, |subresource, resource| resource == "sesmailfroms" && subresource == "status")
+}
+
+/// Events.
+pub(crate) fn events(logs: &Logs) -> usize {
+    count(logs, |_, resource| resource == "events")
+}
+
+fn count(logs: &Logs, wanted: impl Fn(&str, &str) -> bool) -> usize {
+    let requests = logs.requests.iter().map(|asked| &asked.request);
+    requests
+        .filter(|request| WRITES.contains(&request.verb.as_str()))
+        .filter(|request| wanted(&request.subresource, &request.resource))
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use harness::audit::Request;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::figures::Asked;
+
+    fn asked(verb: &str, resource: &str, subresource: &str) -> Asked {
+        let text = str::to_owned;
+        let request = Request {
+            at: Timestamp::UNIX_EPOCH,
+            user: text("operator"),
+            verb: text(verb),
+            group: String::new(),
+            resource: text(resource),
+            subresource: text(subresource),
+            namespace: text("a"),
+            name: text("x"),
+            uri: String::new(),
+            code: 200,
+        };
+        Asked { at: 0.0, request }
+    }
+
+    #[test]
+    fn reads_and_the_lease_are_no_writes_and_events_are() {
+        let requests = vec![
+            asked("list", "sesmailfroms", ""),
+            asked("watch", "sesmailfroms", ""),
+            asked("patch", "sesmailfroms", ""),
+            asked("patch", "sesmailfroms", "status"),
+            asked("update", "leases", ""),
+            asked("create", "events", ""),
+        ];
+        let logs = Logs { requests, ..Logs::default() };
+        assert_eq!((writes(&logs), status_writes(&logs), events(&logs)), (3, 1, 1));
+    }
+}

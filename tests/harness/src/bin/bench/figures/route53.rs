@@ -1,0 +1,124 @@
+//! What Route 53 was asked.
+
+use std::collections::BTreeMap;
+
+use aws_simulator::{Call, EventKind, Service};
+
+use super::{CHANGE, Logs, POLL, is_read, number, succeeded};
+
+/// Changes that were sent, refused ones included.
+pub(crate) fn writes(logs: &Logs) -> usize {
+    logs.of(CHANGE).count()
+}
+
+/// The least number of batches for what was written: a batch is of one zone and
+/// holds 1,000 records and 32,000 characters of their values (API reference,
+/// quotas). Taken from the values that now stand, so that it says the same of an
+/// operator that writes other markers.
+pub(crate) fn least_writes(logs: &Logs) -> usize {
+    let mut zones = BTreeMap::<&str, (usize, usize)>::new();
+    for event in &logs.events {
+        let EventKind::RecordSet { zone, to: Some(values), change: Some(_), .. } = &event.kind
+        else {
+            continue;
+        };
+        let (records, characters) = zones.entry(zone).or_default();
+        *records += values.len();
+        *characters += values.iter().map(|value| value.chars().count()).sum::<usize>();
+    }
+    let least = |(records, characters): (usize, usize)| {
+        records.div_ceil(1_000).max(characters.div_ceil(32_000))
+    };
+    zones.into_values().map(least).sum()
+}
+
+/// Reads of zones and record sets, the polls of changes apart.
+pub(crate) fn reads(logs: &Logs) -> usize {
+    reads_of(logs).count()
+}
+
+/// Those reads.
+pub(crate) fn reads_of(logs: &Logs) -> impl Iterator<Item = &Call> {
+    let of_it = |call: &&Call| call.service == Service::Route53;
+    logs.calls.iter().filter(of_it).filter(|call| is_read(call) && call.action != POLL)
+}
+
+/// The least number of reads before everything is published: zones are found by
+/// `ListHostedZonesByName`, 100 a page, and each is listed once; what is not
+/// there yet takes no page.
+pub(crate) fn least_reads(zones: usize) -> usize {
+    zones.div_ceil(100) + zones
+}
+
+/// Polls for each change that was accepted. None without changes.
+pub(crate) fn polls_per_batch(logs: &Logs) -> Option<f64> {
+    let batches = logs.of(CHANGE).filter(|call| succeeded(call)).count();
+    (batches > 0).then(|| number(logs.of(POLL).count()) / number(batches))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use aws_simulator::{Event, Name, RecordType};
+
+    use super::*;
+    use crate::figures::by_hand::{call, logs, refused, same};
+
+    fn written(zone: &str, values: &[&str], change: Option<&str>) -> Event {
+        let kind = EventKind::RecordSet {
+            zone: zone.to_owned(),
+            name: Name::parse("a.example").unwrap(),
+            kind: RecordType::TXT,
+            from: None,
+            to: Some(values.iter().map(|&value| value.to_owned()).collect()),
+            change: change.map(str::to_owned),
+        };
+        Event { order: 0, at: Duration::ZERO, kind }
+    }
+
+    #[test]
+    fn a_batch_is_full_by_its_characters_or_by_its_records() {
+        let events = |values: &[&str], count: usize| Logs {
+            events: vec![written("Z", values, Some("C")); count],
+            ..Logs::default()
+        };
+        let long = "x".repeat(200);
+        assert_eq!(least_writes(&events(&[&long], 160)), 1, "32,000 characters");
+        assert_eq!(least_writes(&events(&[&long], 161)), 2);
+        assert_eq!(least_writes(&events(&["x", "y"], 500)), 1, "1,000 records");
+        assert_eq!(least_writes(&events(&["x", "y"], 501)), 2);
+    }
+
+    #[test]
+    fn zones_share_no_batch_and_edits_of_others_are_not_ours() {
+        let events = vec![
+            written("Z1", &["x"], Some("C1")),
+            written("Z2", &["x"], Some("C2")),
+            written("Z3", &["x"], None),
+        ];
+        assert_eq!(least_writes(&Logs { events, ..Logs::default() }), 2);
+    }
+
+    #[test]
+    fn polls_are_no_reads_and_a_refused_change_is_a_write_but_no_batch() {
+        let logs = logs(vec![
+            call(0.0, "ListHostedZonesByName", &["example"]),
+            call(0.0, "ListResourceRecordSets", &["Z", "a.example"]),
+            refused(0.0, CHANGE, &["Z"], "InvalidChangeBatch"),
+            call(0.0, CHANGE, &["Z"]),
+            call(0.0, POLL, &["C"]),
+            call(0.0, POLL, &["C"]),
+            call(0.0, "GetEmailIdentity", &["a.example"]),
+        ]);
+        assert_eq!((writes(&logs), reads(&logs)), (2, 2));
+        assert!(same(polls_per_batch(&logs).unwrap(), 2.0));
+    }
+
+    #[test]
+    fn zones_are_found_by_the_hundred_and_listed_one_by_one() {
+        assert_eq!(least_reads(1), 2);
+        assert_eq!(least_reads(1_000), 1_010);
+    }
+}
