@@ -189,11 +189,15 @@ pub fn object_with(name: &str, names: &[&str], credentials: ServiceCredentials) 
     let domain = domain("example.com");
     let regions = [region(REGION), region("eu-west-1")];
     let name_place = |name: &&str| Place::Name(MailFromDomain::below(name, &domain).unwrap());
-    let key = ObjectKey { namespace: "mail".into(), name: name.into() };
+    let roles = [&credentials.ses, &credentials.route53].map(role_of);
+    let roles: Vec<_> = roles.into_iter().flatten().collect();
+    let namespace = roles.first().map_or("mail", |(_, namespace)| namespace);
+    let key = ObjectKey { namespace: namespace.to_owned(), name: name.into() };
     let mut claims = Claims::default();
-    claims.put_namespace("mail", Labels::new());
+    claims.put_namespace(namespace, Labels::new());
     let everything = json!({
         "namespaceSelector": {}, "domains": ["*"], "ambientCredentials": "Allow",
+        "roleARNs": roles.iter().map(|(arn, _)| *arn).collect::<Vec<_>>(),
     });
     let everything = serde_json::from_value(everything).unwrap();
     claims.put_policy("default", Policy::parse(&everything).unwrap());
@@ -203,7 +207,7 @@ pub fn object_with(name: &str, names: &[&str], credentials: ServiceCredentials) 
         key: key.clone(),
         uid: name.into(),
         created: Timestamp::UNIX_EPOCH,
-        owner: Owner::of("test", "mail", name),
+        owner: Owner::of("test", namespace, name),
         asked: places.clone(),
         places,
         domain,
@@ -213,6 +217,13 @@ pub fn object_with(name: &str, names: &[&str], credentials: ServiceCredentials) 
         take_over: None,
     });
     Actor { standing: claims.standing(&key).unwrap(), claims: Mutex::new(claims) }
+}
+
+fn role_of(credentials: &Credentials) -> Option<(&str, &str)> {
+    match credentials {
+        Credentials::Ambient => None,
+        Credentials::Role { arn, namespace } => Some((arn.as_str(), namespace)),
+    }
 }
 
 /// Speaks for an object.
