@@ -82,7 +82,7 @@ demo: control-plane
 # The audit logs that the end-to-end tests leave are read as one suite's.
 .PHONY: test
 test: control-plane helm
-	rm -rf "$(CARGO_TARGET_DIR)/harness"
+	rm -rf "$(CARGO_TARGET_DIR)/harness/audit"
 	$(CARGO) test --workspace
 
 .PHONY: lint

@@ -83,7 +83,7 @@ async fn install(plane: &ControlPlane) {
     wait_until("the CRD's documentation", Duration::from_mins(1), documented).await.unwrap();
 }
 
-fn status_of(error: kube::Error) -> Status {
+pub(crate) fn status_of(error: kube::Error) -> Status {
     match error {
         kube::Error::Api(status) => *status,
         other => panic!("{other}"),

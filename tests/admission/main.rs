@@ -5,5 +5,6 @@
 mod bench;
 mod fields;
 mod names;
+mod policies;
 mod regions;
 mod shown;

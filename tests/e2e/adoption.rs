@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use ses_mailfrom::mail::Origin;
 
 use crate::held::{assert_never_worse, held, history, written};
-use crate::keep::events;
+use crate::keep::told;
 use crate::stage::{DOMAIN, NAME, REGIONS, Stage, ZONE, region};
 use crate::story::{CHANGE, PUT};
 
@@ -103,7 +103,7 @@ async fn a_working_setup_is_adopted_by_the_marker_alone_and_found_as_it_was() {
         }
         stage.rounds(3).await;
         assert_eq!((stage.calls(CHANGE), stage.calls(PUT)), (1, 0), "{:?}", stage.writes());
-        assert_eq!(events(&stage, "Adopted").await, 1);
+        assert_eq!(told(&stage, "Adopted").await, 1);
         assert_eq!(held(&stage).clone().unmarked(), found, "{policy}: but for the marker");
         let namespace = stage.namespace.as_str();
         let described =

@@ -101,9 +101,16 @@ async fn live(
     let mut acts = 0;
     let mut told = Instant::now();
     while Instant::now() < end {
-        if people.act(&mut rng).await? == Act::Restart {
-            operator.kill();
-            *operator = start(setting).await?;
+        match people.act(&mut rng).await? {
+            Act::Done => {}
+            Act::Kill => {
+                operator.kill();
+                *operator = start(setting).await?;
+            }
+            Act::Restart => {
+                operator.stop(LIMIT).await?;
+                *operator = start(setting).await?;
+            }
         }
         others.edit(&mut rng, None);
         acts += 1;

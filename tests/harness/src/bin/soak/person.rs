@@ -18,6 +18,8 @@ pub(crate) enum Act {
     /// Nothing more.
     Done,
     /// The operator is to be killed and started anew.
+    Kill,
+    /// The operator is to be stopped as a kubelet does, and started anew.
     Restart,
 }
 
@@ -37,12 +39,14 @@ impl People {
         let slot = slots().nth(rng.usize(0..slots().count())).unwrap_or_default();
         let names = slot.objects();
         let name = &names[rng.usize(0..names.len())];
-        match rng.u8(0..20) {
-            0..=11 => self.apply(name, &spec(slot, rng)).await?,
-            12..=14 => self.delete(name).await?,
-            15 => self.wipe(name).await?,
-            16 | 17 => self.trouble(rng),
-            18 => self.ask(name, rng).await?,
+        match rng.u16(0..1600) {
+            0..=959 => self.apply(name, &spec(slot, rng)).await?,
+            960..=1199 => self.delete(name).await?,
+            1200..=1279 => self.wipe(name).await?,
+            1280..=1439 => self.trouble(rng),
+            1440..=1597 => self.ask(name, rng).await?,
+            // Rare: the next leader waits for the lease of one that was killed.
+            1598 => return Ok(Act::Kill),
             _ => return Ok(Act::Restart),
         }
         Ok(Act::Done)
