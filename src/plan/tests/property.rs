@@ -240,8 +240,6 @@ fn rest(world: &mut SmallWorld) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
     #[test]
     fn nothing_foreign_is_harmed_and_everything_comes_to_rest(
         reject: bool,
@@ -295,8 +293,6 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
     #[test]
     fn what_was_made_by_hand_is_found_as_it_was(
         found in hand_made(),
