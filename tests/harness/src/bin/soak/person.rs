@@ -83,10 +83,12 @@ impl People {
         self.send("PATCH", &path(name), "application/merge-patch+json", &asked).await
     }
 
-    /// AWS has a bad moment.
+    /// AWS has a bad moment, and is over the one before: else troubles would pile
+    /// up before an operator that waits ever longer between its tries.
     fn trouble(&self, rng: &mut Rng) {
         let troubles =
             [Trouble::LoseAnswer, Trouble::Fail(503), Trouble::Throttle, Trouble::FailAfter(500)];
+        self.simulator.clear_faults();
         let trouble = troubles[rng.usize(0..troubles.len())].clone();
         self.simulator.add_fault(Fault::always(Matching::any(), trouble).times(rng.usize(1..6)));
     }
