@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use harness::audit::{Permission, Request, kept_requests};
 use harness::{target_dir, wait_until};
@@ -14,7 +15,7 @@ use serde_json::Value;
 /// The test binaries whose control planes the operator runs against.
 const SUITE: [&str; 2] = ["cluster", "e2e"];
 const OPERATOR: &str = "system:serviceaccount:ses-mailfrom-system:ses-mailfrom";
-const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn texts(value: &Value) -> Vec<String> {
     serde_json::from_value(value.clone()).unwrap_or_default()
