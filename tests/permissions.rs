@@ -65,7 +65,10 @@ async fn asked() -> Vec<Request> {
 async fn the_verbs_that_the_whole_suite_uses_are_those_granted() {
     let (granted, asked) = (granted(), asked().await);
     assert!(granted.len() >= 5, "{granted:?}");
-    let refused: Vec<_> = asked.iter().filter(|request| request.code == 403).collect();
+    // One test bars an operator from its Lease, in a namespace without the Role.
+    let barred = |request: &Request| request.resource == "leases" && request.namespace == "default";
+    let refused = asked.iter().filter(|request| request.code == 403 && !barred(request));
+    let refused: Vec<_> = refused.collect();
     assert!(refused.is_empty(), "not granted: {refused:#?}");
     let used: BTreeSet<_> = asked.iter().filter_map(Request::permission).collect();
     let idle: Vec<_> = granted.difference(&used).collect();

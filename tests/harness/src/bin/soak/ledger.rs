@@ -3,10 +3,16 @@
 //! operator's writes have harmed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use aws_simulator::{EventKind, IdentityKey, Name, Outcome, RecordType, Simulator, World, Zone};
+use aws_simulator::{EventKind, IdentityKey, Name, RecordType, SimTime, Simulator, World, Zone};
 
+use crate::setting::PACE;
 use crate::spf::Spf;
+
+/// How old a reading may be when a put that rests on it arrives: the operator's
+/// `--max-observation-age`, and what a busy machine adds.
+const OBSERVATION: Duration = Duration::from_secs(3);
 
 /// What belongs to others.
 #[derive(Debug, Default)]
@@ -27,8 +33,7 @@ pub(crate) struct Ledger {
 #[derive(Debug)]
 struct Held {
     domain: String,
-    /// How many calls there had been.
-    calls: usize,
+    since: SimTime,
 }
 
 impl Ledger {
@@ -53,9 +58,9 @@ impl Ledger {
 
     /// Others have set MAIL FROM, or cleared it, by [`Ledger::edit`].
     pub(crate) fn set(&mut self, simulator: &Simulator, key: &IdentityKey, domain: Option<&str>) {
-        let calls = simulator.with(|world| world.calls().len());
+        let since = simulator.now();
         match domain.map(str::to_owned) {
-            Some(domain) => self.settings.insert(key.clone(), Held { domain, calls }),
+            Some(domain) => self.settings.insert(key.clone(), Held { domain, since }),
             None => self.settings.remove(key),
         };
     }
@@ -78,7 +83,7 @@ impl Ledger {
                     self.written(name, *kind, values(from.as_ref()), values(to.as_ref()));
                 }
                 EventKind::MailFromPut { identity, domain, .. } => {
-                    self.put(world, event.order, identity, domain);
+                    self.put(event.at, identity, domain);
                 }
                 _ => {}
             }
@@ -126,20 +131,14 @@ impl Ledger {
         }
     }
 
-    /// SES has no compare-and-swap: a setting that nobody could have seen before
-    /// the put is lost, and not by anybody's fault.
-    fn put(&mut self, world: &World, order: u64, identity: &IdentityKey, domain: &str) {
+    /// SES has no compare-and-swap: a setting that is younger than the reading
+    /// that a put may rest on is lost, and not by anybody's fault.
+    fn put(&mut self, at: SimTime, identity: &IdentityKey, domain: &str) {
         let Some(theirs) = self.settings.get(identity) else { return };
         if theirs.domain == domain {
             return;
         }
-        let since = world.calls().iter().skip(theirs.calls);
-        let mut reads = since.filter(|call| {
-            let of_it = call.targets.contains(&identity.identity);
-            let place = call.account == identity.account && call.region == identity.region;
-            of_it && place && call.outcome == Outcome::Ok && !call.action.starts_with("Put")
-        });
-        let seen = reads.any(|call| call.order < order);
+        let seen = at > theirs.since + OBSERVATION.mul_f64(PACE);
         if seen && !self.may_swap(&identity.identity) {
             self.harmed.push(format!("{identity:?}: {:?} became {domain:?}", theirs.domain));
         }

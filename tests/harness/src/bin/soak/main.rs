@@ -134,8 +134,9 @@ async fn start(setting: &Setting) -> Result<Operator, Failure> {
 fn judge(setting: &Setting, others: &Others, acts: u64) -> Result<(), Failure> {
     let left: Vec<String> = others.ledger(|ledger| {
         setting.simulator.with(|world| {
-            let left =
-                slots().map(|slot| ledger.left_over(world, &slot.zone(), &slot.identities()));
+            let left = slots()
+                .filter(|slot| !slot.forgets())
+                .map(|slot| ledger.left_over(world, &slot.zone(), &slot.identities()));
             left.flatten().collect()
         })
     });

@@ -42,7 +42,7 @@ impl People {
         match rng.u16(0..1600) {
             0..=159 => self.apply(name, &spec(slot, rng)).await?,
             160..=191 => self.delete(name).await?,
-            192..=223 => self.wipe(name).await?,
+            192..=223 if slot.forgets() => self.wipe(name).await?,
             224..=271 => self.trouble(rng),
             272..=319 => self.ask(name, rng).await?,
             // Rare: the next leader waits for the lease of one that was killed.

@@ -19,7 +19,7 @@ pub(crate) const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-2
 pub(crate) const LABELS: [&str; 3] = ["bounce", "mail", "post"];
 
 /// Simulated seconds in one of the wall's: 72 hours in a minute.
-const PACE: f64 = 4320.0;
+pub(crate) const PACE: f64 = 4320.0;
 
 /// Short enough for many lives in a run.
 const DURATIONS: [(&str, &str); 19] = [
@@ -74,6 +74,12 @@ impl Slot {
     /// Whether its object may say `adoptionPolicy: Always`.
     pub(crate) fn swaps(self) -> bool {
         self.0 == 5
+    }
+
+    /// Whether statuses are wiped there: then names that drained are forgotten, and
+    /// what stands at them stays.
+    pub(crate) fn forgets(self) -> bool {
+        self.0 == 0 || self.0 == 4
     }
 
     /// Its identities.
