@@ -171,45 +171,38 @@ fn domains(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn regions(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "array",
-        "maxItems": 64,
-        "x-kubernetes-list-type": "set",
-        "default": [],
-        "items": {
-            "type": "string",
-            "maxLength": 32,
-            "x-kubernetes-validations": rules::region_name(),
-        },
-    })
+    optional_set(&json!({
+        "type": "string",
+        "maxLength": 32,
+        "x-kubernetes-validations": rules::region_name(),
+    }))
 }
 
 fn roles(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "array",
-        "maxItems": 64,
-        "x-kubernetes-list-type": "set",
-        "default": [],
-        "items": {
-            "type": "string",
-            // A path of 512 and a name of 64 at most (IAM quotas).
-            "maxLength": 640,
-            "x-kubernetes-validations": rules::role_arn(),
-        },
-    })
+    optional_set(&json!({
+        "type": "string",
+        // A path of 512 and a name of 64 at most (IAM quotas).
+        "maxLength": 640,
+        "x-kubernetes-validations": rules::role_arn(),
+    }))
 }
 
 fn spf_includes(_: &mut SchemaGenerator) -> Schema {
+    optional_set(&json!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 253,
+        "x-kubernetes-validations": rules::spf_include_pattern(),
+    }))
+}
+
+/// A set of up to 64 of these, none where it is left out.
+fn optional_set(item: &serde_json::Value) -> Schema {
     json_schema!({
         "type": "array",
         "maxItems": 64,
         "x-kubernetes-list-type": "set",
         "default": [],
-        "items": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": 253,
-            "x-kubernetes-validations": rules::spf_include_pattern(),
-        },
+        "items": item,
     })
 }

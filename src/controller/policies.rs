@@ -1,12 +1,10 @@
 //! A policy as the watch delivers it: parsed, or what is wrong with it.
 
-use std::borrow::Cow;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::watched::watched_as;
 use crate::api::{SesMailFromPolicy, SesMailFromPolicySpec};
 use crate::authority::Policy;
 
@@ -60,31 +58,4 @@ fn parse(spec: &Value) -> Result<Policy, String> {
     Policy::parse(&spec)
 }
 
-impl Resource for WatchedPolicy {
-    type DynamicType = ();
-    type Scope = <SesMailFromPolicy as Resource>::Scope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        SesMailFromPolicy::kind(&())
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        SesMailFromPolicy::group(&())
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        SesMailFromPolicy::version(&())
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        SesMailFromPolicy::plural(&())
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+watched_as!(WatchedPolicy, SesMailFromPolicy);

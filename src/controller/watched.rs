@@ -1,9 +1,6 @@
 //! An object as the watch delivers it: parsed, or what is wrong with it.
 
-use std::borrow::Cow;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -107,34 +104,44 @@ fn body(spec: &Value, status: &Value) -> Result<Body, String> {
     Ok(Body { spec: Box::new(spec), status })
 }
 
-impl Resource for Watched {
-    type DynamicType = ();
-    type Scope = <SesMailFrom as Resource>::Scope;
+/// Watches a kind by a type that parses it leniently: what the API server is
+/// asked for is `$kind`, and the metadata is the field of that name.
+macro_rules! watched_as {
+    ($watched:ty, $kind:ty) => {
+        impl kube::Resource for $watched {
+            type DynamicType = ();
+            type Scope = <$kind as kube::Resource>::Scope;
 
-    fn kind((): &()) -> Cow<'_, str> {
-        SesMailFrom::kind(&())
-    }
+            fn kind((): &()) -> std::borrow::Cow<'_, str> {
+                <$kind as kube::Resource>::kind(&())
+            }
 
-    fn group((): &()) -> Cow<'_, str> {
-        SesMailFrom::group(&())
-    }
+            fn group((): &()) -> std::borrow::Cow<'_, str> {
+                <$kind as kube::Resource>::group(&())
+            }
 
-    fn version((): &()) -> Cow<'_, str> {
-        SesMailFrom::version(&())
-    }
+            fn version((): &()) -> std::borrow::Cow<'_, str> {
+                <$kind as kube::Resource>::version(&())
+            }
 
-    fn plural((): &()) -> Cow<'_, str> {
-        SesMailFrom::plural(&())
-    }
+            fn plural((): &()) -> std::borrow::Cow<'_, str> {
+                <$kind as kube::Resource>::plural(&())
+            }
 
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
 
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
 }
+
+pub(super) use watched_as;
+
+watched_as!(Watched, SesMailFrom);
 
 #[cfg(test)]
 mod tests {
