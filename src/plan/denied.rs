@@ -1,11 +1,8 @@
 //! What no policy allows, or allows no longer: nothing is asked of AWS for it,
 //! nothing is written, and what stands is left as it is.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-
 use super::conditions::Decided;
 use super::desired::Desired;
-use super::drift::whole_seconds;
 use super::effect::{Effect, Notice, Plan};
 use super::finding::Finding;
 use super::inquiry::after;
@@ -14,6 +11,7 @@ use super::regions::RegionPlan;
 use super::remember;
 use super::report::condition;
 use super::scene::Scene;
+use super::steps::said;
 use super::world::World;
 use crate::api::{ConditionType, RECONCILE_REQUESTED_AT, Reason, SesMailFromStatus};
 use crate::authority::{Denial, Place};
@@ -75,18 +73,7 @@ fn reported(
     desired: &Desired,
     message: &str,
 ) -> SesMailFromStatus {
-    let said = |kind: ConditionType, status: &str| {
-        let old = condition(stored, kind).filter(|old| old.status == status);
-        let now = Time(whole_seconds(world.now));
-        Condition {
-            type_: kind.as_str().to_owned(),
-            status: status.to_owned(),
-            reason: Reason::PolicyDenied.as_str().to_owned(),
-            message: message.to_owned(),
-            observed_generation: Some(desired.generation),
-            last_transition_time: old.map_or(now, |old| old.last_transition_time.clone()),
-        }
-    };
+    let said = |kind, status| said(world, stored, kind, status, (Reason::PolicyDenied, message));
     let kinds = ConditionType::ALL.into_iter().filter_map(|kind| match kind {
         ConditionType::Ready | ConditionType::Authorized => Some(said(kind, "False")),
         ConditionType::Stalled => Some(said(kind, "True")),

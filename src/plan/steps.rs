@@ -54,7 +54,7 @@ pub(super) fn suspend(world: &World<'_>, stored: &SesMailFromStatus) -> Plan {
 }
 
 /// A condition that does not come of looking.
-fn said(
+pub(super) fn said(
     world: &World<'_>,
     stored: &SesMailFromStatus,
     kind: ConditionType,
