@@ -170,8 +170,8 @@ mod tests {
             async move {
                 let before = {
                     let mut log = runs.lock().unwrap();
-                    log.push((key.name.clone(), began.elapsed().as_secs()));
-                    log.iter().filter(|(name, _)| *name == key.name).count()
+                    log.push((key.name.to_string(), began.elapsed().as_secs()));
+                    log.iter().filter(|(name, _)| **name == *key.name).count()
                 };
                 sleep(takes).await;
                 again(&key.name, before)

@@ -15,6 +15,7 @@ use super::world::{Memory, Unreported, World};
 use crate::api::{
     ConditionType, Reason, RecordState, RecordStatus, RegionStatus, SesMailFromStatus,
 };
+use crate::compact::Compact;
 use crate::mail::{MailFromDomain, RecordType, Region};
 
 /// Lets the object go without touching anything.
@@ -157,7 +158,7 @@ fn settle(
         memory.unreported = None;
     } else {
         plan.wake = Some(due);
-        let (over, status) = (Box::new(scene.stored.clone()), Box::new(status));
+        let (over, status) = (Compact::of(scene.stored), Compact::of(&status));
         memory.unreported = Some(Unreported { since, over, status });
     }
     memory

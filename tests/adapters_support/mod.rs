@@ -192,7 +192,7 @@ pub fn object_with(name: &str, names: &[&str], credentials: ServiceCredentials) 
     let roles = [&credentials.ses, &credentials.route53].map(role_of);
     let roles: Vec<_> = roles.into_iter().flatten().collect();
     let namespace = roles.first().map_or("mail", |(_, namespace)| namespace);
-    let key = ObjectKey { namespace: namespace.to_owned(), name: name.into() };
+    let key = ObjectKey { namespace: namespace.into(), name: name.into() };
     let mut claims = Claims::default();
     claims.put_namespace(namespace, Labels::new());
     let everything = json!({
