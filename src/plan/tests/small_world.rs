@@ -274,6 +274,20 @@ impl SmallWorld {
         self.settle();
     }
 
+    /// Lets time pass in which no write to AWS is given a permit.
+    pub(super) fn wait_for_a_permit(&mut self, duration: Duration) {
+        let end = self.now.checked_add(duration).unwrap();
+        while self.now < end {
+            let plan = self.planned();
+            self.memory = plan.memory.clone();
+            assert!(!plan.effects.is_empty(), "nothing waits for a permit");
+            if let Some(report) = &plan.report {
+                self.write_status(report);
+            }
+            self.pass(Duration::from_secs(1));
+        }
+    }
+
     pub(super) fn settle_and_report(&mut self) {
         self.settle();
         self.pass(Duration::from_secs(3));
