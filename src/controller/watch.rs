@@ -114,7 +114,9 @@ impl Watch {
                     cache.saw(object);
                 }
                 Ok(Event::InitDone) => {
-                    std::mem::take(&mut unseen).iter().for_each(|key| cache.forget(key));
+                    for key in std::mem::take(&mut unseen) {
+                        cache.forget(&key);
+                    }
                     self.alive();
                     if !self.listed.send_replace(true) {
                         info!(what = self.what, "Listed everything");
