@@ -190,7 +190,7 @@ fn schedule(keys: &[ObjectKey]) -> usize {
     runtime.block_on(async {
         let (wake, woken) = unbounded_channel();
         let (stop, stopped) = oneshot::channel::<()>();
-        let queue = Queue::new(woken, 64, Clock::system());
+        let queue = Queue::new(woken, 64, Clock::system(), |_| false);
         let (done, mut ran) = unbounded_channel();
         let done = Arc::new(done);
         let later = Timestamp::now().checked_add(jiff::SignedDuration::from_hours(1)).unwrap();

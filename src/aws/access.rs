@@ -22,11 +22,13 @@ use super::lane::{Event, Lane};
 use super::lock;
 use super::memo::{Asked, Memo};
 use super::memos::Memos;
+use super::ses::Group;
+use super::watchers::Watchers;
 use super::writers::Writers;
 use super::{Call, Error, ErrorKind, Observer, Settings, Wake};
 use crate::authority::{Credentials, Sight};
 use crate::clock::Clock;
-use crate::mail::Region;
+use crate::mail::{DomainName, Region};
 
 /// A read that AWS throttles is sent again so often; then it has failed.
 const THROTTLED_TRIES: u32 = 4;
@@ -51,6 +53,8 @@ pub(super) struct Access {
     pub(super) clock: Clock,
     callers: Callers,
     pub(super) memos: Memos,
+    ses: Mutex<HashMap<(Credentials, Region), Arc<Group>>>,
+    pub(super) watchers: Watchers,
     pub(super) writers: Mutex<Writers>,
     pub(super) wake: Wake,
     observer: Observer,
@@ -104,6 +108,8 @@ impl Access {
             callers: Callers::new(clients, &settings.owner_id),
             settings,
             clock,
+            ses: Mutex::default(),
+            watchers: Watchers::default(),
             writers: Mutex::default(),
             wake,
             observer,
@@ -140,10 +146,30 @@ impl Access {
         self.callers.of(credentials, self.clock.now())
     }
 
+    /// The identities of a region, as these credentials see them.
+    pub(super) fn ses(&self, credentials: &Credentials, region: &Region) -> Arc<Group> {
+        let mut groups = lock(&self.ses);
+        let key = (credentials.clone(), region.clone());
+        let make = || Arc::new(Group::new(key.0.clone(), key.1.clone(), &self.settings));
+        Arc::clone(groups.entry(key.clone()).or_insert_with(make))
+    }
+
+    /// A put to an identity has ended. Other credentials may see the same one.
+    pub(super) fn put_ended(&self, identity: &DomainName, region: &Region) {
+        let groups: Vec<_> = lock(&self.ses)
+            .iter()
+            .filter(|((_, other), _)| other == region)
+            .map(|(_, group)| Arc::clone(group))
+            .collect();
+        for group in groups {
+            group.put_ended(identity, self.clock.now());
+        }
+    }
+
     /// Waits, on behalf of a namespace, for a turn to call.
-    pub(super) async fn turn(self: &Arc<Self>, key: &LaneKey, namespace: &str) {
+    pub(super) async fn turn(self: &Arc<Self>, key: &LaneKey, namespace: &str, urgent: bool) {
         let lane = self.lane(key);
-        let (turn, start) = lane.queue_call(namespace);
+        let (turn, start) = lane.queue_call(namespace, urgent);
         if start {
             self.work(lane);
         }
@@ -255,7 +281,8 @@ impl Reader {
             }
             let clients = self.caller.clients(&self.access).await?;
             let key = lane(self.caller.payer());
-            self.access.turn(&key, &self.sight.object().namespace).await;
+            let namespace = &self.sight.object().namespace;
+            self.access.turn(&key, namespace, self.sight.is_urgent()).await;
             if !self.sight.stands() {
                 return Err(Error::revoked(target));
             }

@@ -84,7 +84,7 @@ impl Access {
         if !writers.join(zone, object, &payer) {
             return None;
         }
-        match lane.ask(&holder) {
+        match lane.ask(&holder, grant.is_urgent()) {
             Asked::Now(token) => {
                 writers.writes(zone);
                 drop(writers);
@@ -106,7 +106,7 @@ impl Access {
         let next = lock(&self.writers).leave(zone, &holder.object, wrote);
         let Some((next, payer)) = next else { return };
         let lane = self.lane(&LaneKey::Route53(payer));
-        if lane.queue_permit(&Holder { object: next, zone: Some(zone.clone()) }) {
+        if lane.queue_permit(&Holder { object: next, zone: Some(zone.clone()) }, false) {
             self.work(lane);
         }
     }

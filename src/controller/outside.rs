@@ -1,12 +1,13 @@
 //! What a reconcile asks of and tells the world outside Kubernetes.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use jiff::Timestamp;
 
-use crate::authority::{Grant, Sight};
+use crate::authority::{Grant, ObjectKey, Sight};
 use crate::mail::{BehaviorOnMxFailure, ChangeBatch, MailFromDomain, Region};
-use crate::plan::{Answer, Fault, Question};
+use crate::plan::{Answer, Fault, Question, Upkeep};
 
 /// AWS and DNS. Nothing here waits for quota: what is not there now is *not
 /// yet*, and the object is woken when it is.
@@ -21,6 +22,17 @@ pub trait Outside: Send + Sync + 'static {
 
     /// Answers at once. An answer sent before `not_before` does not count.
     fn ask(&self, sight: Sight, question: &Question, not_before: Timestamp) -> Answer;
+
+    /// When a question was last answered well, whatever the age of that.
+    fn last_read(&self, sight: &Sight, question: &Question) -> Option<Timestamp>;
+
+    /// Keeps the answers up from now on, each at its pace, and wakes the object
+    /// when one differs from what it knows. What it watched before, it does no
+    /// longer. Returns when the first of those that are not kept up grows old.
+    fn watch(&self, sight: Sight, watch: &BTreeMap<Question, Upkeep>) -> Option<Timestamp>;
+
+    /// The object is gone, or watches nothing.
+    fn forget(&self, object: &ObjectKey);
 
     /// A permit for [`Outside::change_records`], or `None`: not yet.
     fn change_permit(&self, grant: &Grant, batch: &ChangeBatch) -> Option<Self::ChangePermit>;

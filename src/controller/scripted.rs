@@ -1,7 +1,7 @@
 //! Kubernetes and AWS in memory, for tests of the driver.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::api::{FINALIZER, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Grant, ObjectKey, Sight};
 use crate::clock::Clock;
 use crate::mail::{BehaviorOnMxFailure, ChangeBatch, MailFromDomain, Region, Regions};
-use crate::plan::{Answer, Fault, Memory, Notice, Plan, Question, Settings, World};
+use crate::plan::{Answer, Fault, Memory, Notice, Plan, Question, Settings, Upkeep, World};
 use crate::telemetry::Metrics;
 
 pub(super) const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
@@ -106,6 +106,16 @@ impl Outside for Scripted {
     fn ask(&self, _: Sight, question: &Question, not_before: Timestamp) -> Answer {
         (self.answers.lock().unwrap())(question, not_before)
     }
+
+    fn last_read(&self, _: &Sight, _: &Question) -> Option<Timestamp> {
+        None
+    }
+
+    fn watch(&self, _: Sight, watch: &BTreeMap<Question, Upkeep>) -> Option<Timestamp> {
+        watch.values().map(Upkeep::due).min()
+    }
+
+    fn forget(&self, _: &ObjectKey) {}
 
     fn change_permit(&self, _: &Grant, _: &ChangeBatch) -> Option<()> {
         self.permit()

@@ -1,14 +1,14 @@
 //! The objects as far as they are known: the newer of what the watch shows and
 //! what our own writes returned, with the claims that follow from them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::claimant::claimant;
 use super::objects::key_of;
 use super::policies::WatchedPolicy;
 use super::watched::{Unreadable, Watched, pruned};
-use crate::api::SesMailFrom;
+use crate::api::{RECONCILE_REQUESTED_AT, SesMailFrom};
 use crate::authority::{Claimant, Claims, Credentials, Labels, ObjectKey, Standing};
 use crate::compact::Compact;
 use crate::mail::Regions;
@@ -28,6 +28,10 @@ pub struct Store {
 struct Known {
     held: HashMap<ObjectKey, Held>,
     claims: Claims,
+    /// Whether everything was there once: what comes now, a person has done.
+    complete: bool,
+    /// What persons have asked for since, as long as no status has seen it.
+    awaited: HashSet<ObjectKey>,
 }
 
 #[derive(Debug)]
@@ -69,6 +73,9 @@ impl Store {
                     return Change::default();
                 }
                 let concerns_us = held.is_none_or(|held| held.differs(&object));
+                if known.complete && held.is_none_or(|held| held.asks_less_than(&object)) {
+                    known.awaited.insert(key.clone());
+                }
                 let mut wake = self.hold(&mut known, &key, &object);
                 if concerns_us {
                     wake.insert(key);
@@ -107,6 +114,7 @@ impl Store {
     pub fn forget(&self, key: &ObjectKey) -> BTreeSet<ObjectKey> {
         let mut known = self.lock();
         known.held.remove(key);
+        known.awaited.remove(key);
         known.claims.remove(key)
     }
 
@@ -115,9 +123,21 @@ impl Store {
     pub fn view(&self, key: &ObjectKey) -> Option<(Arc<SesMailFrom>, Standing)> {
         let (held, standing) = {
             let known = self.lock();
-            (known.held.get(key)?.object()?, known.claims.standing(key)?)
+            let (held, standing) = (known.held.get(key)?.object()?, known.claims.standing(key)?);
+            (held, standing.with_urgency(known.is_awaited(key)))
         };
         Some((Arc::new(held.open()?), standing))
+    }
+
+    /// Everything has been listed: what objects ask for from now on is what
+    /// persons have done, and goes before what is done anyway.
+    pub fn listed(&self) {
+        self.lock().complete = true;
+    }
+
+    /// Whether a person waits for what the object asks for.
+    pub fn is_awaited(&self, key: &ObjectKey) -> bool {
+        self.lock().is_awaited(key)
     }
 
     /// Whether this version of an object is the one known, and does not parse.
@@ -191,12 +211,21 @@ impl Store {
             Some(claimant) => known.claims.put(Claimant { key: key.clone(), ..claimant }),
             None => known.claims.remove(&key),
         };
+        if has_seen(object) {
+            known.awaited.remove(&key);
+        }
         known.held.insert(key, Held::Object(Compact::of(object)));
         touched
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn is_awaited(&self, key: &ObjectKey) -> bool {
+        self.awaited.contains(key)
     }
 }
 
@@ -223,6 +252,17 @@ impl Opened {
         self.object.as_ref().is_some_and(|held| held.metadata.uid == object.metadata.uid)
     }
 
+    /// Whether `object` asks for something that this one did not: another spec,
+    /// its end, or to be looked at.
+    fn asks_less_than(&self, object: &SesMailFrom) -> bool {
+        let Some(held) = &self.object else { return true };
+        let (old, new) = (&held.metadata, &object.metadata);
+        old.uid != new.uid
+            || old.generation != new.generation
+            || old.deletion_timestamp != new.deletion_timestamp
+            || requested(held) != requested(object)
+    }
+
     /// Whether an event brings anything that a plan looks at. Status is part of
     /// it: one that a person wiped must be noticed.
     fn differs(&self, object: &SesMailFrom) -> bool {
@@ -235,6 +275,21 @@ impl Opened {
             || old.annotations != new.annotations
             || held.status != object.status
     }
+}
+
+fn requested(object: &SesMailFrom) -> Option<&String> {
+    object.metadata.annotations.as_ref()?.get(RECONCILE_REQUESTED_AT)
+}
+
+/// Whether status speaks of all that the object asks for. One that is being
+/// deleted asks until it is gone.
+fn has_seen(object: &SesMailFrom) -> bool {
+    let Some(status) = &object.status else { return false };
+    let handled = requested(object)
+        .is_none_or(|text| status.last_handled_reconcile_at.as_ref() == Some(text));
+    object.metadata.deletion_timestamp.is_none()
+        && object.metadata.generation == Some(status.observed_generation)
+        && handled
 }
 
 fn version(object: &SesMailFrom) -> &str {
@@ -344,6 +399,35 @@ mod tests {
         let change = store.saw(watched(&object("b", 2)));
         assert_eq!(change.wake, BTreeSet::from([key("a"), key("b")]));
         assert_eq!(store.forget(&key("a")), BTreeSet::from([key("b")]));
+    }
+
+    #[test]
+    fn what_a_person_asks_for_is_awaited_until_status_has_seen_it() {
+        let store = store();
+        let mut listed = object("a", 1);
+        store.saw(watched(&listed));
+        assert!(!store.is_awaited(&key("a")), "it was there before");
+        store.listed();
+        listed.metadata.resource_version = Some("2".into());
+        listed.status = serde_json::from_value(json!({"observedGeneration": 1})).unwrap();
+        store.saw(watched(&listed));
+        assert!(!store.is_awaited(&key("a")), "nobody asked for anything");
+        let mut asked = listed.clone();
+        asked.metadata.resource_version = Some("3".into());
+        asked.metadata.annotations = Some([(RECONCILE_REQUESTED_AT.into(), "now".into())].into());
+        store.saw(watched(&asked));
+        assert!(store.is_awaited(&key("a")));
+        asked.metadata.resource_version = Some("4".into());
+        asked.status = serde_json::from_value(
+            json!({"observedGeneration": 1, "lastHandledReconcileAt": "now"}),
+        )
+        .unwrap();
+        store.wrote(asked);
+        assert!(!store.is_awaited(&key("a")), "it was handled");
+        store.saw(watched(&object("b", 5)));
+        assert!(store.is_awaited(&key("b")), "a new object");
+        store.forget(&key("b"));
+        assert!(!store.is_awaited(&key("b")));
     }
 
     #[test]

@@ -15,7 +15,7 @@ fn status_writes(world: &SmallWorld) -> usize {
 fn silence(world: &mut SmallWorld) {
     let region = world.settings.regions.get("us-east-1").unwrap();
     let domain = crate::mail::DomainName::parse("example.com").unwrap();
-    world.silent.insert(crate::plan::Question::Identity(domain, region));
+    world.silent.insert(crate::plan::Question::MailFrom(domain, region));
 }
 
 #[test]
