@@ -335,8 +335,7 @@ async fn what_is_not_cleared_does_not_leave() {
     let changes = vec![Change::Create(set("bounce.example.com", "MX", 300, &["10 mx.example"]))];
     let batch = batch("Z1", changes);
     let grant = a.name_grant("bounce.example.com");
-    let permit = operator.permit(|aws| aws.change_permit(&grant, &batch.zone)).await;
-    let change = operator.aws.change_records(permit, grant, &batch).await.unwrap_err();
+    let change = operator.change(grant, batch).await.unwrap_err();
     for held in [put, identity, account, zones, change] {
         assert_eq!(held.kind(), ErrorKind::Unavailable);
         assert!(held.to_string().contains("does not lead"), "{held}");

@@ -12,6 +12,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::call::Target;
 use super::clearance::NotCleared;
+use super::route53::clauses;
 use super::text::legible;
 use crate::authority::Credentials;
 
@@ -78,6 +79,8 @@ pub struct Error {
     who: Credentials,
     /// AWS's own words where they tell something, made legible.
     detail: String,
+    /// Of a refused batch: what Route 53 says against it, one by one and whole.
+    clauses: Vec<String>,
 }
 
 impl Error {
@@ -107,6 +110,22 @@ impl Error {
     /// With whose credentials the call was made.
     pub(super) fn met_by(self, credentials: &Credentials) -> Self {
         Self { who: credentials.clone(), ..self }
+    }
+
+    /// What Route 53 says against a batch that it refused.
+    pub(super) fn clauses(&self) -> &[String] {
+        &self.clauses
+    }
+
+    /// The same failure of one thing among those that the call was about, in
+    /// these words where they are known to be about it.
+    pub(super) fn about(&self, thing: String, said: &[&str]) -> Self {
+        let detail = if said.is_empty() {
+            self.detail.clone()
+        } else {
+            legible(&format!("[{}]", said.join(", ")))
+        };
+        Self { thing, detail, clauses: Vec::new(), ..self.clone() }
     }
 
     /// Why a role cannot be assumed: what STS refuses there is about the role,
@@ -150,7 +169,7 @@ impl Error {
     fn new(target: &Target, kind: ErrorKind, detail: &str) -> Self {
         let action = target.operation.iam_action();
         let (thing, who) = (target.thing.clone(), Credentials::Ambient);
-        Self { kind, action, thing, who, detail: legible(detail) }
+        Self { kind, action, thing, who, detail: legible(detail), clauses: Vec::new() }
     }
 
     pub(super) fn from_sdk<E>(target: &Target, error: &SdkError<E, HttpResponse>) -> Self
@@ -158,13 +177,14 @@ impl Error {
         E: StdError + ProvideErrorMetadata + 'static,
     {
         let (kind, detail) = classify(error);
-        Self::new(target, kind, &detail)
+        let clauses = source::<InvalidChangeBatch>(error).map(batch_clauses).unwrap_or_default();
+        Self { clauses, ..Self::new(target, kind, &detail) }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, action, thing, who, detail } = self;
+        let Self { kind, action, thing, who, detail, clauses: _ } = self;
         write!(f, "{action} on {thing}: ")?;
         match kind {
             ErrorKind::AccessDenied => write!(f, "access denied to {who}"),
@@ -287,6 +307,13 @@ fn batch_text(batch: &InvalidChangeBatch) -> String {
     match batch.messages() {
         [] => batch.message().unwrap_or_default().to_owned(),
         texts => texts.join("; "),
+    }
+}
+
+fn batch_clauses(batch: &InvalidChangeBatch) -> Vec<String> {
+    match batch.messages() {
+        [] => clauses(batch.message().unwrap_or_default()),
+        texts => texts.iter().flat_map(|text| clauses(text)).collect(),
     }
 }
 

@@ -43,7 +43,7 @@ use std::borrow::Cow;
 pub use desired::{asked_places, claimed_places};
 pub use effect::{Effect, Notice, Plan};
 pub use world::{
-    Answer, Facts, Fault, Memory, Question, Remembered, Settings, Unreported, Value, World,
+    Answer, Facts, Fault, Handed, Memory, Question, Remembered, Settings, Unreported, Value, World,
     WriteFault,
 };
 

@@ -1,6 +1,7 @@
 //! What a plan is made from: the object, what was observed, and what is remembered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,8 +9,8 @@ use jiff::Timestamp;
 use crate::api::{Reason, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Place, Service, Standing};
 use crate::mail::{
-    ChangeState, Delegation, DomainName, HostedZoneId, Identity, NameView, Region, Regions, Seen,
-    Surroundings, Zone,
+    ChangeBatch, ChangeState, Delegation, DomainName, HostedZoneId, Identity, NameView, Region,
+    Regions, Seen, Surroundings, Zone,
 };
 
 /// The operator's own durations; each is a flag of the same name.
@@ -162,6 +163,9 @@ pub struct Memory {
     pub findings: BTreeMap<Place, Remembered>,
     /// The last change submitted for a name, and when.
     pub changes: BTreeMap<DomainName, (String, Timestamp)>,
+    /// Changes that were handed over to be sent, of which it is not known yet how
+    /// they ended. What they need was written ahead.
+    pub handed: BTreeMap<DomainName, Handed>,
     /// Writes that failed, by place.
     pub faults: BTreeMap<Place, WriteFault>,
     /// Names whose DNS was wrong when last looked at.
@@ -203,6 +207,15 @@ pub struct Remembered {
     pub first: Timestamp,
     /// When the place was last read well.
     pub last: Timestamp,
+}
+
+/// A change that was handed over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Handed {
+    /// What is to be sent.
+    pub batch: Arc<ChangeBatch>,
+    /// Whether it mends drift, for the metric.
+    pub repair: bool,
 }
 
 /// A write that failed.
