@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::call::Target;
+use super::call::{Operation, Target};
 use super::clearance::NotCleared;
 use super::route53::clauses;
 use super::text::legible;
@@ -71,8 +71,7 @@ impl ErrorKind {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Error {
     kind: ErrorKind,
-    /// `ses:GetEmailIdentity`, as IAM policies write it.
-    action: String,
+    operation: Operation,
     /// What it was about.
     thing: String,
     /// Who asked.
@@ -80,7 +79,7 @@ pub struct Error {
     /// AWS's own words where they tell something, made legible.
     detail: String,
     /// Of a refused batch: what Route 53 says against it, one by one and whole.
-    clauses: Vec<String>,
+    clauses: Box<[String]>,
 }
 
 impl Error {
@@ -125,7 +124,7 @@ impl Error {
         } else {
             legible(&format!("[{}]", said.join(", ")))
         };
-        Self { thing, detail, clauses: Vec::new(), ..self.clone() }
+        Self { thing, detail, clauses: Box::default(), ..self.clone() }
     }
 
     /// Why a role cannot be assumed: what STS refuses there is about the role,
@@ -167,9 +166,14 @@ impl Error {
     }
 
     fn new(target: &Target, kind: ErrorKind, detail: &str) -> Self {
-        let action = target.operation.iam_action();
-        let (thing, who) = (target.thing.clone(), Credentials::Ambient);
-        Self { kind, action, thing, who, detail: legible(detail), clauses: Vec::new() }
+        Self {
+            kind,
+            operation: target.operation,
+            thing: target.thing.clone(),
+            who: Credentials::Ambient,
+            detail: legible(detail),
+            clauses: Box::default(),
+        }
     }
 
     pub(super) fn from_sdk<E>(target: &Target, error: &SdkError<E, HttpResponse>) -> Self
@@ -184,8 +188,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, action, thing, who, detail, clauses: _ } = self;
-        write!(f, "{action} on {thing}: ")?;
+        let Self { kind, operation, thing, who, detail, clauses: _ } = self;
+        write!(f, "{} on {thing}: ", operation.iam_action())?;
         match kind {
             ErrorKind::AccessDenied => write!(f, "access denied to {who}"),
             ErrorKind::Credentials if self.ends_session() => {
@@ -310,11 +314,12 @@ fn batch_text(batch: &InvalidChangeBatch) -> String {
     }
 }
 
-fn batch_clauses(batch: &InvalidChangeBatch) -> Vec<String> {
-    match batch.messages() {
+fn batch_clauses(batch: &InvalidChangeBatch) -> Box<[String]> {
+    let clauses: Vec<String> = match batch.messages() {
         [] => clauses(batch.message().unwrap_or_default()),
         texts => texts.iter().flat_map(|text| clauses(text)).collect(),
-    }
+    };
+    clauses.into()
 }
 
 /// The first error of a type on the way to the root cause.
@@ -337,7 +342,6 @@ mod tests {
     use aws_smithy_runtime_api::http::StatusCode;
     use aws_smithy_types::body::SdkBody;
 
-    use super::super::call::Operation;
     use super::*;
     use crate::mail::RoleArn;
 

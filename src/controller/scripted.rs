@@ -173,8 +173,8 @@ impl Outside for Scripted {
         }
         let open = std::mem::take(&mut changes.open);
         let mut end = || {
-            let changed = Changed { id: "C1".to_owned(), at: NOW };
-            changes.faults.pop_front().map_or(Ok(changed), Err)
+            let made = Changed { id: "C1".to_owned(), at: NOW };
+            changes.faults.pop_front().map_or(Ok(made), Err)
         };
         let ended = open.into_values().map(|(place, _)| (place, end())).collect();
         Endings { ended, on_its_way: false }

@@ -23,7 +23,7 @@ pub(super) struct Sending<'a> {
     access: &'a Arc<Access>,
     zone: &'a HostedZoneId,
     caller: &'a Caller,
-    lane: LaneKey,
+    bucket: LaneKey,
     /// `None` where one has ended.
     members: Vec<Option<Member>>,
 }
@@ -33,11 +33,11 @@ impl<'a> Sending<'a> {
         access: &'a Arc<Access>,
         zone: &'a HostedZoneId,
         caller: &'a Caller,
-        lane: LaneKey,
+        bucket: LaneKey,
         members: Vec<Member>,
     ) -> Self {
         let members = members.into_iter().map(Some).collect();
-        Self { access, zone, caller, lane, members }
+        Self { access, zone, caller, bucket, members }
     }
 
     /// Sends it, and again what is refused of it; the first turn has come already.
@@ -51,7 +51,7 @@ impl<'a> Sending<'a> {
                 }
                 let first = part.first().and_then(|at| self.members[*at].as_ref());
                 let namespace = first.map(|member| member.grant.object().namespace.clone());
-                self.access.turn(&self.lane, &namespace.unwrap_or_default()).await;
+                self.access.turn(&self.bucket, &namespace.unwrap_or_default()).await;
                 turn = true;
             }
             if lock(&self.access.writers).is_closed() {
@@ -67,7 +67,7 @@ impl<'a> Sending<'a> {
             self.end(ended, &result);
         }
         if turn {
-            self.access.lane(&self.lane).give_back();
+            self.access.lane(&self.bucket).give_back();
         }
     }
 
@@ -82,7 +82,9 @@ impl<'a> Sending<'a> {
         let stands = |at: &usize| self.members[*at].as_ref().is_some_and(|m| m.grant.stands());
         let (standing, fallen): (Vec<_>, Vec<_>) = part.into_iter().partition(stands);
         if !fallen.is_empty() {
-            fallen.iter().for_each(|member| passage.leave(*member));
+            for member in &fallen {
+                passage.leave(*member);
+            }
             let target = Target::global(Operation::ChangeResourceRecordSets, self.zone);
             let revoked = Err(Error::revoked(&target));
             self.end(Ended { alike: fallen, ..Ended::default() }, &revoked);
@@ -99,7 +101,7 @@ impl<'a> Sending<'a> {
         let client = &self.caller.clients(self.access).await?.route53;
         let call = client.change_resource_record_sets().hosted_zone_id(self.zone.as_str());
         let call = call.change_batch(batch).send();
-        let answer = self.caller.transmit(self.access, &self.lane, &target, call).await?;
+        let answer = self.caller.transmit(self.access, &self.bucket, &target, call).await?;
         let info = answer.change_info.ok_or_else(|| Error::incomplete(&target, "the change"))?;
         let id = info.id.strip_prefix("/change/").unwrap_or(&info.id).to_owned();
         Ok(Changed { id, at: self.access.clock.now() })
@@ -107,10 +109,7 @@ impl<'a> Sending<'a> {
 
     /// What Route 53's answer means for those who were sent.
     fn meaning(&self, part: &[usize], result: &Result<Changed, Error>) -> Answer {
-        let error = match result {
-            Ok(_) => return Answer::Accepted,
-            Err(error) => error,
-        };
+        let Err(error) = result else { return Answer::Accepted };
         if error.ends_session() {
             return Answer::Busy;
         }

@@ -95,18 +95,18 @@ async fn write(access: Arc<Access>, zone: HostedZoneId) {
 async fn send(access: &Arc<Access>, zone: &HostedZoneId, line: &LineKey, namespace: &str) {
     let caller = access.caller(&line.credentials);
     let ready = caller.clients(access).await.map(|_| ());
-    let lane = LaneKey::Route53(caller.payer());
+    let bucket = LaneKey::Route53(caller.payer());
     if ready.is_ok() {
-        access.turn(&lane, namespace).await;
+        access.turn(&bucket, namespace).await;
     }
     let members = lock(&access.writers).take(zone, line);
     if members.is_empty() {
         if ready.is_ok() {
-            access.lane(&lane).give_back();
+            access.lane(&bucket).give_back();
         }
         return;
     }
-    let mut sending = Sending::new(access, zone, &caller, lane, members);
+    let mut sending = Sending::new(access, zone, &caller, bucket, members);
     match ready {
         Ok(()) => sending.run().await,
         Err(error) => sending.fail(&error),
