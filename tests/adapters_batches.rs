@@ -157,6 +157,30 @@ async fn a_batch_does_not_wait_for_ever_while_others_keep_coming() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_that_a_person_waits_for_closes_the_batch() {
+    let canned = Canned::default();
+    canned.ok(&changed("C1")).ok(&changed("C2"));
+    let mut operator = canned.operator(settings()).await;
+    let [a, person, c, d] = actors(["a", "b", "c", "d"]);
+    let began = Instant::now();
+    hand_over(&operator, &a, "10 mx.example");
+    sleep(Duration::from_millis(150)).await;
+    let person = person.with_urgency();
+    hand_over(&operator, &person, "10 mx.example");
+    for actor in [&c, &d] {
+        sleep(Duration::from_millis(150)).await;
+        hand_over(&operator, actor, "10 mx.example");
+    }
+    for actor in [&a, &person, &c, &d] {
+        operator.ended(&actor.key()).await.unwrap();
+    }
+    let left = canned.sent()[0].at - began;
+    let due = Duration::from_millis(350);
+    assert!(left >= due && left < due + Duration::from_millis(10), "{left:?}");
+    assert_eq!(sent(&canned)[0], ["b.example.com", "a.example.com", "c.example.com"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_batch_leaves_at_once_within_route_53s_limits() {
     let long = format!("\"{}\"", "x".repeat(248));
     let many: Vec<&str> = vec!["10 mx.example"; 3];

@@ -18,7 +18,7 @@ mod adapters_support;
 
 use adapters_support::{
     ANY, Actor, Operator, REGION, batch, domain, fast, mail_from, object, object_with, region,
-    role, sdk, set,
+    role, sdk, ses_says, set,
 };
 
 const SES_ACCOUNT: &str = "111111111111";
@@ -93,7 +93,7 @@ fn ask(
     operator: &Operator,
 ) -> impl Fn(&Aws, &Actor) -> Reply<Option<ses_mailfrom::mail::Identity>> + use<> {
     let from = operator.clock.now();
-    move |aws, actor| aws.identity(actor.sight(), &domain("example.com"), &region(REGION), from)
+    move |aws, actor| ses_says(aws, actor, &domain("example.com"), &region(REGION), from)
 }
 
 /// Whether SES is seen to have the identity, asked now.
@@ -232,10 +232,10 @@ async fn calls_that_find_a_session_ended_together_cost_one_new_session() {
     stage.pass(Duration::from_secs(5));
     let names: Vec<_> = (0..20).map(|n| domain(&format!("d{n}.example"))).collect();
     for name in &names {
-        operator.aws.identity(a.sight(), name, &region(REGION), ANY);
+        ses_says(&operator.aws, &a, name, &region(REGION), ANY);
     }
     for name in &names {
-        operator.known(|aws| aws.identity(a.sight(), name, &region(REGION), ANY)).await;
+        operator.known(|aws| ses_says(aws, &a, name, &region(REGION), ANY)).await;
     }
     assert_eq!(stage.calls(ASSUME).len(), 2);
 }
@@ -246,8 +246,14 @@ async fn an_action_that_the_role_may_not_do_names_the_role() {
     let mut operator = stage.operator();
     let a = actor("a");
     stage.edit(|world| {
-        let get = Matching::action("GetEmailIdentity");
-        world.add_fault(Fault::always(get, Trouble::AccessDenied));
+        for action in [
+            "GetIdentityMailFromDomainAttributes",
+            "GetIdentityVerificationAttributes",
+            "ListEmailIdentities",
+            "GetEmailIdentity",
+        ] {
+            world.add_fault(Fault::always(Matching::action(action), Trouble::AccessDenied));
+        }
     });
     let error = refused(&mut operator, &a).await;
     assert_eq!(error.kind(), ErrorKind::AccessDenied);
@@ -276,7 +282,7 @@ async fn a_role_that_refuses_is_named_with_what_it_must_allow() {
         }
         stage.pass(Duration::from_mins(2));
     }
-    let asked = stage.calls("GetEmailIdentity").len();
+    let asked = stage.calls("GetIdentityMailFromDomainAttributes").len();
     assert_eq!(asked, 0, "never with the operator's own credentials instead");
     stage.edit(|world| world.add_role(SES_ROLE, trusting()));
     assert!(sees_identity(&mut operator, &a).await, "it goes on by itself");
@@ -316,12 +322,12 @@ async fn two_roles_of_one_account_share_its_quota() {
     let names: Vec<_> = (0..15).map(|n| domain(&format!("d{n}.example"))).collect();
     for name in &names {
         for actor in [&first, &other] {
-            operator.aws.identity(actor.sight(), name, &region(REGION), ANY);
+            ses_says(&operator.aws, actor, name, &region(REGION), ANY);
         }
     }
     for name in &names {
         for actor in [&first, &other] {
-            operator.known(|aws| aws.identity(actor.sight(), name, &region(REGION), ANY)).await;
+            operator.known(|aws| ses_says(aws, actor, name, &region(REGION), ANY)).await;
         }
     }
     let throttled = operator.calls().iter().filter(|call| call.ends_with("Throttled")).count();

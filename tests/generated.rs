@@ -7,7 +7,7 @@ use std::{fmt::Write, fs, path::Path};
 
 use serde_json::json;
 use ses_mailfrom::api::{self, ConditionType, Progress, Reason, SesMailFrom};
-use ses_mailfrom::iam::{self, Holder, Need, Part};
+use ses_mailfrom::iam::{self, Holder, Need, Part, Reads};
 
 fn fresh(path: &str, wanted: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -68,7 +68,7 @@ fn iam_policy() -> String {
     }))
     .unwrap();
     let need = Need::of(&[object], Holder::Operator).unwrap();
-    iam::policy(&need, &[Part::Ses, Part::Dns]).to_json().unwrap()
+    iam::policy(&need, &[Part::Ses, Part::Dns], Reads::ManyAtOnce).to_json().unwrap()
 }
 
 fn read(path: &str) -> String {

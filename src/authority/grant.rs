@@ -103,6 +103,7 @@ pub struct Sight {
     object: ObjectKey,
     credentials: ServiceCredentials,
     footing: Footing,
+    urgent: bool,
 }
 
 impl Sight {
@@ -110,8 +111,14 @@ impl Sight {
         object: ObjectKey,
         credentials: ServiceCredentials,
         footing: Footing,
+        urgent: bool,
     ) -> Self {
-        Self { object, credentials, footing }
+        Self { object, credentials, footing, urgent }
+    }
+
+    /// Whether a person waits for it: it goes before what is looked at anyway.
+    pub fn is_urgent(&self) -> bool {
+        self.urgent
     }
 
     /// For whom, and who is woken when the answer is there.
@@ -138,6 +145,7 @@ pub struct Grant {
     place: Place,
     credentials: Credentials,
     footing: Footing,
+    urgent: bool,
 }
 
 impl Grant {
@@ -147,8 +155,14 @@ impl Grant {
         place: Place,
         credentials: Credentials,
         footing: Footing,
+        urgent: bool,
     ) -> Self {
-        Self { object, domain, place, credentials, footing }
+        Self { object, domain, place, credentials, footing, urgent }
+    }
+
+    /// Whether a person waits for it: it goes before what is done anyway.
+    pub fn is_urgent(&self) -> bool {
+        self.urgent
     }
 
     /// For whom, and who is woken when a permit is there.

@@ -58,6 +58,7 @@ pub struct Standing {
     labels: Arc<Labels>,
     footing: Footing,
     verdict: Result<(), Denial>,
+    urgent: bool,
 }
 
 impl Standing {
@@ -70,7 +71,15 @@ impl Standing {
         footing: Footing,
     ) -> Self {
         let verdict = policies.decide(&me.ask(&labels));
-        Self { me, contenders, taken_from, policies, labels, footing, verdict }
+        let urgent = false;
+        Self { me, contenders, taken_from, policies, labels, footing, verdict, urgent }
+    }
+
+    /// The same for an object whose change a person waits for, or not: what it
+    /// asks for goes before what is done anyway.
+    #[must_use]
+    pub fn with_urgency(self, urgent: bool) -> Self {
+        Self { urgent, ..self }
     }
 
     /// Who the object's markers speak for.
@@ -128,7 +137,8 @@ impl Standing {
             }
             Look::Name(name) => self.allows_around(name)?,
         }
-        Ok(Sight::new(self.me.key.clone(), self.me.credentials.clone(), self.footing.clone()))
+        let Claimant { key, credentials, .. } = &*self.me;
+        Ok(Sight::new(key.clone(), credentials.clone(), self.footing.clone(), self.urgent))
     }
 
     fn allows_name(&self, name: &DomainName) -> Result<(), Denial> {
@@ -181,7 +191,8 @@ impl Standing {
     fn grant(&self, place: &Place) -> Grant {
         let Claimant { key, domain, credentials, .. } = &*self.me;
         let credentials = credentials.of(place.service()).clone();
-        Grant::new(key.clone(), domain.clone(), place.clone(), credentials, self.footing.clone())
+        let (footing, urgent) = (self.footing.clone(), self.urgent);
+        Grant::new(key.clone(), domain.clone(), place.clone(), credentials, footing, urgent)
     }
 
     /// The object of this operator whose marker the take-over annotation

@@ -24,11 +24,13 @@ use super::line::Linger;
 use super::lock;
 use super::memo::{Asked, Memo};
 use super::memos::Memos;
+use super::ses::Group;
+use super::watchers::Watchers;
 use super::writers::Writers;
 use super::{Call, Error, ErrorKind, Observer, Settings, Wake};
 use crate::authority::{Credentials, Sight};
 use crate::clock::Clock;
-use crate::mail::Region;
+use crate::mail::{DomainName, Region};
 
 /// A call that AWS throttles is sent again so often; then it has failed.
 pub(super) const THROTTLED_TRIES: u32 = 4;
@@ -53,6 +55,8 @@ pub(super) struct Access {
     pub(super) clock: Clock,
     callers: Callers,
     pub(super) memos: Memos,
+    ses: Mutex<HashMap<(Credentials, Region), Arc<Group>>>,
+    pub(super) watchers: Watchers,
     pub(super) writers: Mutex<Writers>,
     /// A batch of changes is through.
     pub(super) sent: Notify,
@@ -113,6 +117,8 @@ impl Access {
             sent: Notify::new(),
             settings,
             clock,
+            ses: Mutex::default(),
+            watchers: Watchers::default(),
             wake,
             observer,
             lanes: Mutex::default(),
@@ -148,10 +154,30 @@ impl Access {
         self.callers.of(credentials, self.clock.now())
     }
 
+    /// The identities of a region, as these credentials see them.
+    pub(super) fn ses(&self, credentials: &Credentials, region: &Region) -> Arc<Group> {
+        let mut groups = lock(&self.ses);
+        let key = (credentials.clone(), region.clone());
+        let make = || Arc::new(Group::new(key.0.clone(), key.1.clone(), &self.settings));
+        Arc::clone(groups.entry(key.clone()).or_insert_with(make))
+    }
+
+    /// A put to an identity has ended. Other credentials may see the same one.
+    pub(super) fn put_ended(&self, identity: &DomainName, region: &Region) {
+        let groups: Vec<_> = lock(&self.ses)
+            .iter()
+            .filter(|((_, other), _)| other == region)
+            .map(|(_, group)| Arc::clone(group))
+            .collect();
+        for group in groups {
+            group.put_ended(identity, self.clock.now());
+        }
+    }
+
     /// Waits, on behalf of a namespace, for a turn to call.
-    pub(super) async fn turn(self: &Arc<Self>, key: &LaneKey, namespace: &str) {
+    pub(super) async fn turn(self: &Arc<Self>, key: &LaneKey, namespace: &str, urgent: bool) {
         let lane = self.lane(key);
-        let (turn, start) = lane.queue_call(namespace);
+        let (turn, start) = lane.queue_call(namespace, urgent);
         if start {
             self.work(lane);
         }
@@ -260,7 +286,8 @@ impl Reader {
             }
             let clients = self.caller.clients(&self.access).await?;
             let key = lane(self.caller.payer());
-            self.access.turn(&key, &self.sight.object().namespace).await;
+            let namespace = &self.sight.object().namespace;
+            self.access.turn(&key, namespace, self.sight.is_urgent()).await;
             if !self.sight.stands() {
                 return Err(Error::revoked(target));
             }

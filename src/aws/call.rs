@@ -12,7 +12,13 @@ pub enum Operation {
     GetCallerIdentity,
     /// STS: a session of a role, with the operator's own credentials.
     AssumeRole,
-    /// SES.
+    /// SES v1: the MAIL FROM settings of up to a hundred identities.
+    GetIdentityMailFromDomainAttributes,
+    /// SES v1: whether up to a hundred identities are verified.
+    GetIdentityVerificationAttributes,
+    /// SES: all identities, a thousand a page.
+    ListEmailIdentities,
+    /// SES: one identity, where IAM does not allow the actions above.
     GetEmailIdentity,
     /// SES: the only write there.
     PutEmailIdentityMailFromAttributes,
@@ -28,9 +34,12 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, for IAM policies and metrics.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::GetCallerIdentity,
         Self::AssumeRole,
+        Self::GetIdentityMailFromDomainAttributes,
+        Self::GetIdentityVerificationAttributes,
+        Self::ListEmailIdentities,
         Self::GetEmailIdentity,
         Self::PutEmailIdentityMailFromAttributes,
         Self::ListHostedZonesByName,
@@ -43,7 +52,11 @@ impl Operation {
     pub fn service(self) -> &'static str {
         match self {
             Self::GetCallerIdentity | Self::AssumeRole => "sts",
-            Self::GetEmailIdentity | Self::PutEmailIdentityMailFromAttributes => "ses",
+            Self::GetIdentityMailFromDomainAttributes
+            | Self::GetIdentityVerificationAttributes
+            | Self::ListEmailIdentities
+            | Self::GetEmailIdentity
+            | Self::PutEmailIdentityMailFromAttributes => "ses",
             Self::ListHostedZonesByName
             | Self::ListResourceRecordSets
             | Self::GetChange
@@ -56,6 +69,9 @@ impl Operation {
         match self {
             Self::GetCallerIdentity => "GetCallerIdentity",
             Self::AssumeRole => "AssumeRole",
+            Self::GetIdentityMailFromDomainAttributes => "GetIdentityMailFromDomainAttributes",
+            Self::GetIdentityVerificationAttributes => "GetIdentityVerificationAttributes",
+            Self::ListEmailIdentities => "ListEmailIdentities",
             Self::GetEmailIdentity => "GetEmailIdentity",
             Self::PutEmailIdentityMailFromAttributes => "PutEmailIdentityMailFromAttributes",
             Self::ListHostedZonesByName => "ListHostedZonesByName",

@@ -28,6 +28,7 @@ pub(super) struct Clients {
     pub(super) sts: aws_sdk_sts::Client,
     pub(super) route53: aws_sdk_route53::Client,
     ses: Mutex<HashMap<Region, aws_sdk_sesv2::Client>>,
+    ses_v1: Mutex<HashMap<Region, aws_sdk_ses::Client>>,
 }
 
 impl Clients {
@@ -68,6 +69,7 @@ impl Clients {
             sts: aws_sdk_sts::Client::from_conf(sts),
             route53: aws_sdk_route53::Client::from_conf(route53),
             ses: Mutex::default(),
+            ses_v1: Mutex::default(),
             base,
             clearance,
         }
@@ -82,6 +84,17 @@ impl Clients {
             aws_sdk_sesv2::Client::from_conf(config)
         };
         lock(&self.ses).entry(region.clone()).or_insert_with(make).clone()
+    }
+
+    /// The client of a region for the first API; made once, cheap to clone.
+    pub(super) fn ses_v1(&self, region: &Region) -> aws_sdk_ses::Client {
+        let make = || {
+            let name = aws_config::Region::new(region.as_str().to_owned());
+            let config = aws_sdk_ses::config::Builder::from(&self.base).region(name);
+            let config = config.interceptor(self.clearance.clone()).build();
+            aws_sdk_ses::Client::from_conf(config)
+        };
+        lock(&self.ses_v1).entry(region.clone()).or_insert_with(make).clone()
     }
 }
 

@@ -1,7 +1,7 @@
 //! One queue before one bucket. Calls wait in it for their turn; objects wait
 //! in it for a permit, without anything of theirs running meanwhile.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -36,7 +36,8 @@ enum Waiting {
 struct State {
     bucket: Bucket,
     queue: FairQueue<Waiting>,
-    queued: HashSet<ObjectKey>,
+    /// With whether a person waits for it.
+    queued: HashMap<ObjectKey, bool>,
     /// With the moment at which each lapses.
     reserved: HashMap<ObjectKey, Instant>,
     working: bool,
@@ -83,7 +84,7 @@ impl Lane {
         let state = State {
             bucket: Bucket::new(rate, Instant::now()),
             queue: FairQueue::default(),
-            queued: HashSet::new(),
+            queued: HashMap::new(),
             reserved: HashMap::new(),
             working: false,
         };
@@ -92,16 +93,20 @@ impl Lane {
 
     /// Queues a call; the receiver hears when it is its turn, its token taken.
     /// Also says whether a worker must start.
-    pub(super) fn queue_call(&self, namespace: &str) -> (oneshot::Receiver<()>, bool) {
+    pub(super) fn queue_call(
+        &self,
+        namespace: &str,
+        urgent: bool,
+    ) -> (oneshot::Receiver<()>, bool) {
         let (turn, wait) = oneshot::channel();
         let mut state = lock(&self.state);
-        state.queue.push(namespace, Waiting::Call(turn));
+        state.queue.push(namespace, urgent, Waiting::Call(turn));
         (wait, self.start(&mut state))
     }
 
     /// A permit: the one that is reserved, or one that nobody waits for;
     /// otherwise the holder is queued for one, once.
-    pub(super) fn ask(self: &Arc<Self>, holder: &ObjectKey) -> Asked {
+    pub(super) fn ask(self: &Arc<Self>, holder: &ObjectKey, urgent: bool) -> Asked {
         let mut state = lock(&self.state);
         let unclaimed = || Asked::Now(Token { lane: Arc::clone(self), spent: false });
         if state.reserved.remove(holder).is_some() {
@@ -110,14 +115,18 @@ impl Lane {
         if state.queue.is_empty() && state.bucket.take(Instant::now()) {
             return unclaimed();
         }
-        Asked::Later { start: self.push_permit(&mut state, holder) }
+        Asked::Later { start: self.push_permit(&mut state, holder, urgent) }
     }
 
-    fn push_permit(&self, state: &mut State, holder: &ObjectKey) -> bool {
-        if !state.queued.insert(holder.clone()) {
+    /// Queues a holder once; one that has become urgent is queued again, in
+    /// front, and its first place then passes it by.
+    fn push_permit(&self, state: &mut State, holder: &ObjectKey, urgent: bool) -> bool {
+        let queued = state.queued.get(holder).copied();
+        if queued.is_some_and(|before| before || !urgent) {
             return false;
         }
-        state.queue.push(&holder.namespace, Waiting::Permit(holder.clone()));
+        state.queued.insert(holder.clone(), urgent);
+        state.queue.push(&holder.namespace, urgent, Waiting::Permit(holder.clone()));
         self.start(state)
     }
 
@@ -137,9 +146,12 @@ impl Lane {
         while !state.queue.is_empty() && state.bucket.take(now) {
             match state.queue.pop() {
                 Some(Waiting::Permit(holder)) => {
-                    state.queued.remove(&holder);
-                    state.reserved.insert(holder.clone(), now + LAPSE);
-                    reserved.push(holder);
+                    if state.queued.remove(&holder).is_some() {
+                        state.reserved.insert(holder.clone(), now + LAPSE);
+                        reserved.push(holder);
+                    } else {
+                        state.bucket.give_back();
+                    }
                 }
                 Some(Waiting::Call(turn)) => {
                     let unheard = turn.send(()).is_err();
@@ -206,54 +218,71 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_permit_is_reserved_for_who_asked_first_and_fetched_once() {
         let lane = Lane::new(1.0);
-        let first = taken(lane.ask(&holder("a")));
+        let first = taken(lane.ask(&holder("a"), false));
         assert!(first.is_some(), "nobody waits and a token is there");
         if let Some(mut token) = first {
             token.spend();
         }
-        assert!(matches!(lane.ask(&holder("b")), Asked::Later { start: true }));
-        assert!(matches!(lane.ask(&holder("b")), Asked::Later { start: false }));
-        assert!(matches!(lane.ask(&holder("c")), Asked::Later { start: false }));
+        assert!(matches!(lane.ask(&holder("b"), false), Asked::Later { start: true }));
+        assert!(matches!(lane.ask(&holder("b"), false), Asked::Later { start: false }));
+        assert!(matches!(lane.ask(&holder("c"), false), Asked::Later { start: false }));
         let now = Instant::now();
         let step = lane.step(now);
         assert!(step.reserved.is_empty());
         assert_eq!(step.next, Some(now + Duration::from_secs(1)));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(lane.step(Instant::now()).reserved, [holder("b")]);
-        assert!(taken(lane.ask(&holder("c"))).is_none(), "b's permit is not c's");
-        assert!(taken(lane.ask(&holder("b"))).is_some());
+        assert!(taken(lane.ask(&holder("c"), false)).is_none(), "b's permit is not c's");
+        assert!(taken(lane.ask(&holder("b"), false)).is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_permit_that_is_dropped_or_not_fetched_goes_to_the_next() {
         let lane = Lane::new(0.001);
-        let token = taken(lane.ask(&holder("a")));
-        assert!(taken(lane.ask(&holder("b"))).is_none());
+        let token = taken(lane.ask(&holder("a"), false));
+        assert!(taken(lane.ask(&holder("b"), false)).is_none());
         drop(token);
         assert_eq!(lane.step(Instant::now()).reserved, [holder("b")]);
-        assert!(taken(lane.ask(&holder("c"))).is_none());
+        assert!(taken(lane.ask(&holder("c"), false)).is_none());
         tokio::time::advance(LAPSE).await;
         assert_eq!(lane.step(Instant::now()).reserved, [holder("c")]);
-        assert!(taken(lane.ask(&holder("b"))).is_none());
+        assert!(taken(lane.ask(&holder("b"), false)).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_nobody_waits_for_costs_nothing() {
         let lane = Lane::new(0.001);
-        let (gone, start) = lane.queue_call("a");
+        let (gone, start) = lane.queue_call("a", false);
         assert!(start);
         drop(gone);
-        let (mut waits, _) = lane.queue_call("a");
+        let (mut waits, _) = lane.queue_call("a", false);
         let step = lane.step(Instant::now());
         assert!(step.next.is_none(), "nothing is left to wait for: {step:?}");
         assert!(waits.try_recv().is_ok());
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_that_becomes_urgent_goes_before_the_others_and_is_served_once() {
+        let lane = Lane::new(1.0);
+        if let Some(mut token) = taken(lane.ask(&holder("a"), false)) {
+            token.spend();
+        }
+        for (name, urgent) in [("b", false), ("c", false), ("c", true)] {
+            assert!(taken(lane.ask(&holder(name), urgent)).is_none());
+        }
+        let mut served = Vec::new();
+        for _ in 0..4 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            served.extend(lane.step(Instant::now()).reserved);
+        }
+        assert_eq!(served, [holder("c"), holder("b")]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_token_given_back_ends_the_wait_for_one() {
         let lane = Lane::new(0.001);
-        let token = taken(lane.ask(&holder("a")));
-        let (turn, _) = lane.queue_call("b");
+        let token = taken(lane.ask(&holder("a"), false));
+        let (turn, _) = lane.queue_call("b", false);
         let next = lane.step(Instant::now()).next;
         let begun = Instant::now();
         drop(token);

@@ -38,8 +38,7 @@ pub(super) struct Line<T> {
     waiting: BTreeMap<u64, Waiting<T>>,
     /// Did not fit the batch before, and are the first of the next.
     left_over: VecDeque<u64>,
-    urgent: FairQueue<u64>,
-    others: FairQueue<u64>,
+    order: FairQueue<u64>,
     load: Load,
     newest: Option<Instant>,
     /// Since when the first person waits, if one does.
@@ -51,8 +50,7 @@ impl<T> Default for Line<T> {
         Self {
             waiting: BTreeMap::new(),
             left_over: VecDeque::new(),
-            urgent: FairQueue::default(),
-            others: FairQueue::default(),
+            order: FairQueue::default(),
             load: Load::default(),
             newest: None,
             urgent_since: None,
@@ -65,15 +63,20 @@ impl<T> Line<T> {
         self.waiting.is_empty()
     }
 
-    /// Who waits longest.
-    pub(super) fn first(&self) -> Option<&T> {
-        self.waiting.first_key_value().map(|(_, waiting)| &waiting.item)
+    /// Of who waits longest.
+    pub(super) fn namespace(&self) -> String {
+        let first = self.waiting.values().next();
+        first.map(|waiting| waiting.namespace.clone()).unwrap_or_default()
+    }
+
+    /// Whether a person waits.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.urgent_since.is_some()
     }
 
     /// A newcomer, with a number above that of everybody before.
     pub(super) fn push(&mut self, number: u64, waiting: Waiting<T>) {
-        let queue = if waiting.urgent { &mut self.urgent } else { &mut self.others };
-        queue.push(&waiting.namespace, number);
+        self.order.push(&waiting.namespace, waiting.urgent, number);
         self.newest = Some(waiting.since);
         if waiting.urgent {
             self.urgent_since.get_or_insert(waiting.since);
@@ -95,7 +98,7 @@ impl<T> Line<T> {
     pub(super) fn urge(&mut self, number: u64, now: Instant) {
         if let Some(waiting) = self.waiting.get_mut(&number).filter(|waiting| !waiting.urgent) {
             waiting.urgent = true;
-            self.urgent.push(&waiting.namespace, number);
+            self.order.push(&waiting.namespace, true, number);
             self.urgent_since.get_or_insert(now);
         }
     }
@@ -153,8 +156,7 @@ impl<T> Line<T> {
     }
 
     fn pop(&mut self) -> Option<u64> {
-        let first = self.left_over.pop_front().or_else(|| self.urgent.pop());
-        first.or_else(|| self.others.pop())
+        self.left_over.pop_front().or_else(|| self.order.pop())
     }
 }
 

@@ -219,7 +219,7 @@ impl Failures {
     }
 
     /// The last, while it is to be left alone, and until when.
-    fn at(&self, now: Timestamp) -> Option<(Error, Timestamp)> {
+    pub(super) fn at(&self, now: Timestamp) -> Option<(Error, Timestamp)> {
         let failure = self.0.as_ref().filter(|failure| now < failure.retry_at)?;
         Some((failure.error.clone(), failure.retry_at))
     }

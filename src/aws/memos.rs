@@ -8,17 +8,13 @@ use jiff::Timestamp;
 use super::Settings;
 use super::memo::{Asked, Memo};
 use super::route53::{Around, ChangeOf, NameAt, ZonesFor};
-use super::ses::IdentityIn;
 use super::sts::Account;
-use crate::mail::{
-    Change, ChangeState, DomainName, HostedZoneId, Identity, NameView, Region, Surroundings, Zone,
-};
+use crate::mail::{Change, ChangeState, DomainName, HostedZoneId, NameView, Surroundings, Zone};
 
 /// All answers.
 #[derive(Debug)]
 pub(super) struct Memos {
     pub(super) account: Memo<Asked<Account>, String>,
-    pub(super) identities: Memo<Asked<IdentityIn>, Option<Identity>>,
     pub(super) zones: Memo<Asked<ZonesFor>, Vec<Zone>>,
     pub(super) names: Memo<Asked<NameAt>, NameView>,
     pub(super) surroundings: Memo<Asked<Around>, Surroundings>,
@@ -30,18 +26,11 @@ impl Memos {
         let retry = settings.backoff();
         Self {
             account: Memo::new(retry),
-            identities: Memo::new(retry),
             zones: Memo::new(retry),
             names: Memo::new(retry),
             surroundings: Memo::new(retry),
             changes: Memo::new(retry),
         }
-    }
-
-    /// A put to an identity has ended. Other credentials may see the same one.
-    pub(super) fn put(&self, identity: &DomainName, region: &Region) {
-        let same = |q: &IdentityIn| q.identity == *identity && q.region == *region;
-        self.identities.invalidate(|asked| same(&asked.question));
     }
 
     /// Changes to these names have ended. They may also have made or unmade the

@@ -14,6 +14,7 @@
 //! Every call makes one attempt. What is throttled slows its bucket down.
 
 mod access;
+mod board;
 mod bucket;
 mod call;
 mod caller;
@@ -30,7 +31,10 @@ mod route53;
 mod ses;
 mod session;
 mod sts;
+#[cfg(test)]
+mod testing;
 mod text;
+mod watchers;
 mod writers;
 
 use std::collections::BTreeSet;
@@ -53,14 +57,15 @@ use clients::Clients;
 use lane::Asked as Permit;
 use memo::{Asked, Backoff};
 use route53::{Around, ChangeOf, NameAt, ZonesFor};
-use ses::IdentityIn;
+use ses::Subject;
 use sts::Account;
+use watchers::Watcher;
 
 use crate::authority::{Credentials, Grant, ObjectKey, Service, Sight};
 use crate::clock::Clock;
 use crate::mail::{
-    BehaviorOnMxFailure, ChangeBatch, ChangeState, DomainName, HostedZoneId, Identity,
-    MailFromDomain, NameView, Region, Surroundings, Zone,
+    BehaviorOnMxFailure, ChangeBatch, ChangeState, DomainName, HostedZoneId, MailFrom,
+    MailFromDomain, NameView, Region, Surroundings, Verification, Zone,
 };
 
 /// Wakes an object: its answer or its permit is there. Must not block.
@@ -89,6 +94,35 @@ pub enum Reply<T> {
         /// When asking again makes sense.
         retry_at: Timestamp,
     },
+}
+
+/// Something that can be watched.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Thing {
+    /// The MAIL FROM setting of an identity in a region.
+    MailFrom(DomainName, Region),
+    /// Whether an identity is there and verified in a region.
+    Verification(DomainName, Region),
+}
+
+/// Something that an object watches.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Watched {
+    /// What.
+    pub thing: Thing,
+    /// How old the answer may grow.
+    pub pace: Duration,
+    /// When the answer that the object knows was sent for.
+    pub known: Timestamp,
+}
+
+impl Thing {
+    fn subject(&self) -> Subject {
+        match self {
+            Self::MailFrom(..) => Subject::MailFrom,
+            Self::Verification(..) => Subject::Verification,
+        }
+    }
 }
 
 /// How much is asked of AWS, and how patiently.
@@ -168,16 +202,84 @@ impl Aws {
         self.look(Account, &credentials, sight, not_before).0
     }
 
-    /// What SES says of an identity; `None` where it knows no such identity.
-    pub fn identity(
+    /// The MAIL FROM setting of an identity; `None` where none is set, or SES
+    /// knows no such identity.
+    pub fn mail_from(
         &self,
         sight: Sight,
         identity: &DomainName,
         region: &Region,
         not_before: Timestamp,
-    ) -> Reply<Option<Identity>> {
-        let question = IdentityIn { identity: identity.clone(), region: region.clone() };
-        self.ask(question, Service::Ses, sight, not_before)
+    ) -> Reply<Option<MailFrom>> {
+        let group = self.access.ses(sight.credentials(Service::Ses), region);
+        match self.known_account(Service::Ses, sight) {
+            Ok(sight) => ses::mail_from(&self.access, &group, identity, (sight, not_before)),
+            Err(reply) => reply,
+        }
+    }
+
+    /// Whether an identity is there and verified.
+    pub fn verification(
+        &self,
+        sight: Sight,
+        identity: &DomainName,
+        region: &Region,
+        not_before: Timestamp,
+    ) -> Reply<Verification> {
+        let group = self.access.ses(sight.credentials(Service::Ses), region);
+        match self.known_account(Service::Ses, sight) {
+            Ok(sight) => ses::verification(&self.access, &group, identity, (sight, not_before)),
+            Err(reply) => reply,
+        }
+    }
+
+    /// Has AWS asked again, at the pace of each, for what an object knows of, until
+    /// it watches anew or is forgotten. The object is woken when an answer has
+    /// changed, or cannot be had. What it watched before, it does no longer.
+    pub fn watch(&self, sight: Sight, things: &[Watched]) {
+        let watcher = self.access.watchers.begin(sight);
+        let mut later = false;
+        for Watched { thing, pace, known } in things {
+            later |= match thing {
+                Thing::MailFrom(identity, region) => {
+                    self.watch_ses(Subject::MailFrom, (identity, region), &watcher, *pace, *known)
+                }
+                Thing::Verification(identity, region) => self.watch_ses(
+                    Subject::Verification,
+                    (identity, region),
+                    &watcher,
+                    *pace,
+                    *known,
+                ),
+            };
+        }
+        if later {
+            (self.access.wake)(watcher.object());
+        }
+    }
+
+    /// The object watches nothing any more.
+    pub fn unwatch(&self, object: &ObjectKey) {
+        self.access.watchers.end(object);
+    }
+
+    /// When a thing was last read well, whatever the age of that.
+    pub fn last_read(&self, sight: &Sight, thing: &Thing) -> Option<Timestamp> {
+        let (Thing::MailFrom(identity, region) | Thing::Verification(identity, region)) = thing;
+        let subject = thing.subject();
+        self.access.ses(sight.credentials(Service::Ses), region).last(subject, identity)
+    }
+
+    fn watch_ses(
+        &self,
+        subject: Subject,
+        (identity, region): (&DomainName, &Region),
+        watcher: &Arc<Watcher>,
+        pace: Duration,
+        known: Timestamp,
+    ) -> bool {
+        let group = self.access.ses(watcher.credentials(Service::Ses), region);
+        ses::watch(&self.access, &group, subject, identity, (watcher, pace, known))
     }
 
     /// Every zone, public and private, whose name is `name` or one above it,
@@ -226,7 +328,7 @@ impl Aws {
         let operation = Operation::PutEmailIdentityMailFromAttributes;
         let payer = self.access.caller(grant.credentials()).payer();
         let lane = self.access.lane(&LaneKey::Ses(payer, operation, region.clone()));
-        match lane.ask(grant.object()) {
+        match lane.ask(grant.object(), grant.is_urgent()) {
             Permit::Now(token) => Some(PutPermit::new(token, region.clone())),
             Permit::Later { start } => {
                 if start {
@@ -272,8 +374,9 @@ impl Aws {
         lock(&self.access.writers).endings(object)
     }
 
-    /// The object is gone: nothing more is sent for it.
+    /// The object is gone: it watches nothing, and nothing more is sent for it.
     pub fn forget(&self, object: &ObjectKey) {
+        self.unwatch(object);
         lock(&self.access.writers).forget(object);
     }
 
@@ -291,16 +394,26 @@ impl Aws {
         sight: Sight,
         not_before: Timestamp,
     ) -> Reply<Q::Value> {
-        let credentials = sight.credentials(service).clone();
-        let mut sight = sight;
-        if !self.access.caller(&credentials).is_known() {
-            sight = match self.look(Account, &credentials, sight, Timestamp::MIN) {
-                (Reply::Known { .. }, Some(sight)) => sight,
-                (Reply::Failed { error, retry_at }, _) => return Reply::Failed { error, retry_at },
-                (Reply::NotYet | Reply::Known { .. }, _) => return Reply::NotYet,
-            };
+        match self.known_account(service, sight) {
+            Ok(sight) => {
+                let credentials = sight.credentials(service).clone();
+                self.look(question, &credentials, sight, not_before).0
+            }
+            Err(reply) => reply,
         }
-        self.look(question, &credentials, sight, not_before).0
+    }
+
+    /// The sight again once it is known whose its credentials are.
+    fn known_account<T>(&self, service: Service, sight: Sight) -> Result<Sight, Reply<T>> {
+        let credentials = sight.credentials(service).clone();
+        if self.access.caller(&credentials).is_known() {
+            return Ok(sight);
+        }
+        match self.look(Account, &credentials, sight, Timestamp::MIN) {
+            (Reply::Known { .. }, Some(sight)) => Ok(sight),
+            (Reply::Failed { error, retry_at }, _) => Err(Reply::Failed { error, retry_at }),
+            (Reply::NotYet | Reply::Known { .. }, _) => Err(Reply::NotYet),
+        }
     }
 
     /// What is known, and the leave to look where it was not needed for it.

@@ -181,7 +181,7 @@ impl Session {
     async fn obtain(&self, access: &Arc<Access>) -> Result<Holding, Error> {
         let target = Target::global(Operation::AssumeRole, &self.role);
         let tags = self.tags().map_err(|_| Error::refused(&target, "a tag lacks a part"))?;
-        access.turn(&LaneKey::Sts, &self.namespace).await;
+        access.turn(&LaneKey::Sts, &self.namespace, false).await;
         let sent = access.clock.now();
         let call = self.ambient.sts.assume_role();
         let call = call

@@ -69,10 +69,11 @@ pub(super) enum Duty {
     /// Nobody waits: it ends.
     Nothing,
     Wait(Instant),
-    /// On behalf of this namespace.
+    /// On behalf of this namespace, and of a person where it is urgent.
     Send {
         line: LineKey,
         namespace: String,
+        urgent: bool,
     },
 }
 
@@ -153,7 +154,7 @@ impl Writers {
             name: member.name.clone(),
             load: Load::of(&member.batch),
             since: now,
-            urgent: is_urgent(&member.grant),
+            urgent: member.grant.is_urgent(),
             item: member,
         };
         let batch = Arc::clone(&waiting.item.batch);
@@ -189,7 +190,7 @@ impl Writers {
         }
         let Some(lines) = self.zones.get_mut(zone) else { return };
         if let Some((_, line)) = lines.lines.iter_mut().find(|(key, _)| key == line) {
-            if is_urgent(&member.grant) {
+            if member.grant.is_urgent() {
                 line.urge(number, now);
             }
             let load = Load::of(&member.batch);
@@ -269,8 +270,8 @@ impl Writers {
         let duty = match first {
             _ if self.closed => Duty::Nothing,
             Some((key, line)) => {
-                let namespace = line.first().map(|member| member.grant.object().namespace.clone());
-                Duty::Send { line: key.clone(), namespace: namespace.unwrap_or_default() }
+                let (line, namespace, urgent) = (key.clone(), line.namespace(), line.is_urgent());
+                Duty::Send { line, namespace, urgent }
             }
             None => lines.lines.iter().filter_map(due).min().map_or(Duty::Nothing, Duty::Wait),
         };
@@ -339,9 +340,4 @@ impl Writers {
     pub(super) fn is_idle(&self) -> bool {
         self.sending == 0
     }
-}
-
-/// Whether a person waits for what is granted.
-fn is_urgent(_: &Grant) -> bool {
-    false
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::values::{namespace, owner_id};
 use crate::api::SesMailFrom;
-use crate::iam::{self, Holder, Need, Part, Trust};
+use crate::iam::{self, Holder, Need, Part, Reads, Trust};
 use crate::mail::{Partition, RoleArn};
 
 /// Characters of a managed policy (IAM quotas).
@@ -29,6 +29,9 @@ pub struct IamPolicyFlags {
     /// A role that objects name as `roleARN`: prints what it needs for them, instead of what the operator's own credentials need.
     #[arg(long, value_name = "ARN", requires = "filename", conflicts_with = "trust", value_parser = role_arn)]
     role_arn: Option<RoleArn>,
+    /// Lets identities be read one by one, which IAM can hold to single identities, instead of many at once, which it cannot. It costs a call an identity, and SES answers about one a second: for some hundred objects at most.
+    #[arg(long, conflicts_with = "trust")]
+    one_by_one: bool,
     /// The AWS partition, where no object tells it.
     #[arg(long, value_name = "PARTITION", default_value = "aws")]
     partition: PartitionName,
@@ -94,7 +97,7 @@ impl From<PartitionName> for Partition {
 pub(super) fn print(flags: &IamPolicyFlags) -> Result<(), Box<dyn Error>> {
     let document = match flags.trust {
         Some(trusted) => flags.trust(trusted)?.document(),
-        None => iam::policy(&flags.need()?, flags.parts()),
+        None => iam::policy(&flags.need()?, flags.parts(), flags.reads()),
     };
     if document.length() > MANAGED_MAX {
         let hint = "give fewer objects a policy of their own, or print --role ses and --role dns";
@@ -115,6 +118,10 @@ impl IamPolicyFlags {
             Some(Role::Ses) => &[Part::Ses],
             Some(Role::Dns) => &[Part::Dns],
         }
+    }
+
+    fn reads(&self) -> Reads {
+        if self.one_by_one { Reads::OneByOne } else { Reads::ManyAtOnce }
     }
 
     fn need(&self) -> Result<Need, Box<dyn Error>> {

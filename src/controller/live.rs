@@ -1,6 +1,6 @@
 //! AWS and DNS as they are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,11 +10,11 @@ use super::outside::{Endings, Outside};
 use super::reconcile::Wake;
 use crate::api::Reason;
 use crate::authority::{Grant, ObjectKey, Sight};
-use crate::aws::{self, Aws, Error, ErrorKind, Handed, PutPermit, Reply};
+use crate::aws::{self, Aws, Error, ErrorKind, Handed, PutPermit, Reply, Thing, Watched};
 use crate::clock::Clock;
 use crate::dns::Dns;
 use crate::mail::{BehaviorOnMxFailure, ChangeBatch, DomainName, MailFromDomain, Region};
-use crate::plan::{Answer, Fault, Question, Value};
+use crate::plan::{Answer, Fault, Question, Upkeep, Value};
 
 /// The adapters behind one face.
 pub struct Live {
@@ -39,8 +39,11 @@ impl Outside for Live {
             Question::Account(service) => {
                 answer(aws.account(sight, *service, from), Value::Account)
             }
-            Question::Identity(domain, region) => {
-                answer(aws.identity(sight, domain, region, from), Value::Identity)
+            Question::Verification(domain, region) => {
+                answer(aws.verification(sight, domain, region, from), Value::Verification)
+            }
+            Question::MailFrom(domain, region) => {
+                answer(aws.mail_from(sight, domain, region, from), Value::MailFrom)
             }
             Question::Zones(name) => answer(aws.zones(sight, name, from), Value::Zones),
             Question::Name(zone, name) => answer(aws.name(sight, zone, name, from), Value::Name),
@@ -61,6 +64,23 @@ impl Outside for Live {
                 })
             }
         }
+    }
+
+    fn last_read(&self, sight: &Sight, question: &Question) -> Option<Timestamp> {
+        self.aws.last_read(sight, &thing(question)?)
+    }
+
+    fn watch(&self, sight: Sight, watch: &BTreeMap<Question, Upkeep>) -> Option<Timestamp> {
+        let kept = watch.iter().filter_map(|(question, Upkeep { pace, known })| {
+            Some(Watched { thing: thing(question)?, pace: *pace, known: *known })
+        });
+        self.aws.watch(sight, &kept.collect::<Vec<_>>());
+        let others = watch.iter().filter(|(question, _)| thing(question).is_none());
+        others.map(|(_, upkeep)| upkeep.due()).min()
+    }
+
+    fn unwatch(&self, object: &ObjectKey) {
+        self.aws.unwatch(object);
     }
 
     fn put_permit(&self, grant: &Grant, region: &Region) -> Option<PutPermit> {
@@ -101,6 +121,19 @@ impl Outside for Live {
     ) -> Result<(), Fault> {
         let put = self.aws.put_mail_from(permit, grant, region, mail_from, behavior).await;
         put.map_err(|error| fault(&error, Reason::IdentityNotFound))
+    }
+}
+
+/// What AWS is asked again for by itself; all else the objects ask again for.
+fn thing(question: &Question) -> Option<Thing> {
+    match question {
+        Question::Verification(identity, region) => {
+            Some(Thing::Verification(identity.clone(), region.clone()))
+        }
+        Question::MailFrom(identity, region) => {
+            Some(Thing::MailFrom(identity.clone(), region.clone()))
+        }
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a reconcile asks of and tells the world outside Kubernetes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::authority::{Grant, ObjectKey, Place, Sight};
 use crate::aws::{Changed, Handed};
 use crate::mail::{BehaviorOnMxFailure, ChangeBatch, DomainName, MailFromDomain, Region};
-use crate::plan::{Answer, Fault, Question};
+use crate::plan::{Answer, Fault, Question, Upkeep};
 
 /// How the changes of an object ended.
 #[derive(Debug, Default)]
@@ -34,6 +34,17 @@ pub trait Outside: Send + Sync + 'static {
 
     /// Answers at once. An answer sent before `not_before` does not count.
     fn ask(&self, sight: Sight, question: &Question, not_before: Timestamp) -> Answer;
+
+    /// When a question was last answered well, whatever the age of that.
+    fn last_read(&self, sight: &Sight, question: &Question) -> Option<Timestamp>;
+
+    /// Keeps the answers up from now on, each at its pace, and wakes the object
+    /// when one differs from what it knows. What it watched before, it does no
+    /// longer. Returns when the first of those that are not kept up grows old.
+    fn watch(&self, sight: Sight, watch: &BTreeMap<Question, Upkeep>) -> Option<Timestamp>;
+
+    /// The object may watch nothing.
+    fn unwatch(&self, object: &ObjectKey);
 
     /// A permit for [`Outside::put_mail_from`], or `None`: not yet.
     fn put_permit(&self, grant: &Grant, region: &Region) -> Option<Self::PutPermit>;

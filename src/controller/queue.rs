@@ -27,6 +27,8 @@ const SHORTEST: Duration = Duration::from_millis(10);
 /// is not taken back by a later run, and its store holds one namespace or all.
 pub struct Queue {
     woken: UnboundedReceiver<ObjectKey>,
+    /// Whether a person waits for an object.
+    awaited: Box<dyn Fn(&ObjectKey) -> bool + Send>,
     limit: usize,
     clock: Clock,
     schedule: Schedule,
@@ -36,10 +38,17 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A queue of what `woken` brings, running at most `limit` at once.
-    pub fn new(woken: UnboundedReceiver<ObjectKey>, limit: usize, clock: Clock) -> Self {
+    /// A queue of what `woken` brings, running at most `limit` at once, those
+    /// that a person waits for by `awaited` first.
+    pub fn new(
+        woken: UnboundedReceiver<ObjectKey>,
+        limit: usize,
+        clock: Clock,
+        awaited: impl Fn(&ObjectKey) -> bool + Send + 'static,
+    ) -> Self {
         Self {
             woken,
+            awaited: Box::new(awaited),
             limit,
             clock,
             schedule: Schedule::default(),
@@ -65,12 +74,17 @@ impl Queue {
             tokio::select! {
                 () = &mut stop => break,
                 Some(run) = self.runs.join_next_with_id() => self.ended(run),
-                Some(key) = self.woken.recv() => self.schedule.wake(key, Instant::now()),
+                Some(key) = self.woken.recv() => self.wake(key),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
                 else => break,
             }
         }
         self.drain().await;
+    }
+
+    fn wake(&mut self, key: ObjectKey) {
+        let awaited = (self.awaited)(&key);
+        self.schedule.wake(key, awaited, Instant::now());
     }
 
     fn has_room(&self) -> bool {
@@ -83,7 +97,7 @@ impl Queue {
     {
         // What came together is ordered together.
         while let Ok(key) = self.woken.try_recv() {
-            self.schedule.wake(key, Instant::now());
+            self.wake(key);
         }
         while self.has_room()
             && let Some(key) = self.schedule.next(Instant::now())
@@ -177,7 +191,7 @@ mod tests {
                 again(&key.name, before)
             }
         };
-        let queue = Queue::new(woken, limit, clock);
+        let queue = Queue::new(woken, limit, clock, |key| key.name == "awaited");
         let queue = tokio::spawn(queue.run(reconcile, async { drop(stopped.await) }));
         Bench { wake, log, stop: Some(stop), queue }
     }
@@ -206,6 +220,16 @@ mod tests {
         bench.wake(&["a", "b", "c", "d", "e"]);
         sleep(10 * SECOND).await;
         assert_eq!(bench.log(), runs(&[("a", 0), ("b", 0), ("c", 1), ("d", 1), ("e", 2)]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_person_waits_for_goes_before_those_that_came_earlier() {
+        let bench = bench(1, SECOND, |_, _| Again::WhenWoken);
+        bench.wake(&["a", "b", "c"]);
+        sleep(SECOND / 2).await;
+        bench.wake(&["awaited"]);
+        sleep(10 * SECOND).await;
+        assert_eq!(bench.log(), runs(&[("a", 0), ("awaited", 1), ("b", 2), ("c", 3)]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! One reconcile: observe, plan, apply, and plan again until there is nothing
 //! to do now; then report.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ use crate::api::{Reason, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Look, ObjectKey, Service, Standing};
 use crate::aws;
 use crate::clock::Clock;
-use crate::plan::{self, Answer, Facts, Fault, Notice, Plan, Question, Settings, Value, World};
+use crate::plan::{
+    self, Answer, Facts, Fault, Notice, Plan, Question, Settings, Upkeep, Value, World,
+};
 use crate::telemetry::{Metrics, Verdict};
 
 /// How often one reconcile plans and applies before it gives way to others.
@@ -113,7 +116,8 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
                 return Ok(self.rest(true, failed_before, None));
             }
             let (plan, awaits_answer) = self.decide(&object, &standing);
-            let Plan { effects, undecided, report, mut notices, wake, mut memory, .. } = plan;
+            let Plan { effects, undecided, report, mut notices, watch, wake, mut memory, .. } =
+                plan;
             let withdrawn = self.withdraw(&object, &effects, &undecided, &mut memory);
             self.memories.keep(&object, memory);
             if !withdrawn {
@@ -145,6 +149,8 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
             if let Some(report) = report {
                 self.report(&object, &report, &notices).await?;
             }
+            let due = self.watch(&standing, &watch);
+            let wake = [wake, due].into_iter().flatten().min();
             let waits = awaits_answer || awaits_writes;
             return Ok(self.rest(waits, failed_before, wake));
         }
@@ -159,7 +165,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         let mut plan = self.plan(object, standing, &facts, &memory);
         for _ in 0..QUESTION_ROUNDS {
             let new = |(question, not_before): &(&Question, &Timestamp)| {
-                !counts(facts.0.get(question), **not_before)
+                !counts(facts.answers.get(question), **not_before)
             };
             let open: Vec<_> = plan.questions.iter().filter(new).collect();
             if open.is_empty() {
@@ -170,12 +176,45 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
                 (question.clone(), in_time(answer, *not_before))
             });
             let answers: Vec<_> = answers.collect();
-            facts.0.extend(answers);
+            for (question, answer) in &answers {
+                if !matches!(answer, Answer::Known { .. })
+                    && let Some(at) = self.last_read(standing, question)
+                {
+                    facts.last_read.insert(question.clone(), at);
+                }
+            }
+            facts.answers.extend(answers);
             plan = self.plan(object, standing, &facts, &memory);
         }
-        let asked = |question| matches!(facts.0.get(question), Some(Answer::NotYet));
+        let asked = |question| matches!(facts.answers.get(question), Some(Answer::NotYet));
         let awaits_answer = plan.questions.keys().any(asked);
         (plan, awaits_answer)
+    }
+
+    fn last_read(&self, standing: &Standing, question: &Question) -> Option<Timestamp> {
+        let sight = standing.sight(look(question)).ok()?;
+        self.outside.last_read(&sight, question)
+    }
+
+    /// Has the outside keep up what the object may look at. Returns when the object
+    /// has to ask again for the rest.
+    fn watch(&self, standing: &Standing, watch: &BTreeMap<Question, Upkeep>) -> Option<Timestamp> {
+        let mut sight = None;
+        let mut watch = watch.clone();
+        watch.retain(|question, _| match standing.sight(look(question)) {
+            Ok(leave) => {
+                sight = Some(leave);
+                true
+            }
+            Err(_) => false,
+        });
+        match sight {
+            Some(sight) => self.outside.watch(sight, &watch),
+            None => {
+                self.outside.unwatch(standing.key());
+                None
+            }
+        }
     }
 
     /// Asks on behalf of an object, if it may look there.
@@ -274,7 +313,9 @@ fn look(question: &Question) -> Look<'_> {
     match question {
         Question::Account(service) => Look::Account(*service),
         Question::Change(_) => Look::Account(Service::Route53),
-        Question::Identity(identity, region) => Look::Identity(identity, region),
+        Question::Verification(identity, region) | Question::MailFrom(identity, region) => {
+            Look::Identity(identity, region)
+        }
         Question::Zones(name)
         | Question::Delegation(name, _)
         | Question::Name(_, name)

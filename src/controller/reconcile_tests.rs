@@ -338,7 +338,7 @@ async fn asks_for_more_as_long_as_answers_raise_questions() {
     let account = Answer::Known { sent: NOW, value: Value::Account("1".into()) };
     let expected = account.clone();
     let bench = bench(move |world| {
-        let Facts(facts) = world.facts;
+        let Facts { answers: facts, .. } = world.facts;
         let mut plan = Plan::default();
         plan.questions.insert(Question::Account(Service::Ses), NOW);
         if facts.get(&Question::Account(Service::Ses)) == Some(&expected) {
@@ -366,7 +366,7 @@ async fn an_answer_older_than_asked_for_is_not_shown_to_the_plan() {
     let bench = bench(|world| {
         let mut plan = Plan::default();
         plan.questions.insert(Question::Account(Service::Ses), NOW);
-        match world.facts.0.get(&Question::Account(Service::Ses)) {
+        match world.facts.answers.get(&Question::Account(Service::Ses)) {
             None | Some(Answer::NotYet) => {}
             other => panic!("shown {other:?}"),
         }

@@ -242,10 +242,13 @@ async fn reconcile_all<X: Outside>(
         () = let_go(&mut woken) => return,
     }
     reconciler.metrics.leads();
+    reconciler.store.listed();
     for key in reconciler.store.keys() {
         (reconciler.wake)(&key);
     }
-    let queue = Queue::new(woken, options.max_concurrent_reconciles, Clock::system());
+    let store = Arc::clone(&reconciler.store);
+    let awaited = move |key: &ObjectKey| store.is_awaited(key);
+    let queue = Queue::new(woken, options.max_concurrent_reconciles, Clock::system(), awaited);
     let (ids, number) = (RandomState::new(), AtomicU64::new(0));
     let reconcile = |key: ObjectKey| {
         let id = ids.hash_one(number.fetch_add(1, Ordering::Relaxed));

@@ -18,7 +18,7 @@ use crate::authority::{Grant, ObjectKey, Place, Sight};
 use crate::aws::{Changed, Handed};
 use crate::clock::Clock;
 use crate::mail::{BehaviorOnMxFailure, ChangeBatch, DomainName, MailFromDomain, Region, Regions};
-use crate::plan::{Answer, Fault, Memory, Notice, Plan, Question, Settings, World};
+use crate::plan::{Answer, Fault, Memory, Notice, Plan, Question, Settings, Upkeep, World};
 use crate::telemetry::Metrics;
 
 pub(super) const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
@@ -131,6 +131,16 @@ impl Outside for Scripted {
     fn ask(&self, _: Sight, question: &Question, not_before: Timestamp) -> Answer {
         (self.answers.lock().unwrap())(question, not_before)
     }
+
+    fn last_read(&self, _: &Sight, _: &Question) -> Option<Timestamp> {
+        None
+    }
+
+    fn watch(&self, _: Sight, watch: &BTreeMap<Question, Upkeep>) -> Option<Timestamp> {
+        watch.values().map(Upkeep::due).min()
+    }
+
+    fn unwatch(&self, _: &ObjectKey) {}
 
     fn put_permit(&self, _: &Grant, _: &Region) -> Option<()> {
         self.permit()

@@ -1,14 +1,14 @@
 //! The objects as far as they are known: the newer of what the watch shows and
 //! what our own writes returned, with the claims that follow from them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::claimant::claimant;
 use super::objects::key_of;
 use super::policies::WatchedPolicy;
 use super::watched::{Unreadable, Watched, pruned};
-use crate::api::SesMailFrom;
+use crate::api::{RECONCILE_REQUESTED_AT, SesMailFrom};
 use crate::authority::{Claims, Credentials, Labels, ObjectKey, Standing};
 use crate::mail::Regions;
 
@@ -27,6 +27,10 @@ pub struct Store {
 struct Known {
     held: HashMap<ObjectKey, Held>,
     claims: Claims,
+    /// Whether everything was there once: what comes now, a person has done.
+    complete: bool,
+    /// What persons have asked for since, as long as no status has seen it.
+    awaited: HashSet<ObjectKey>,
 }
 
 #[derive(Debug)]
@@ -61,6 +65,9 @@ impl Store {
                     return Change::default();
                 }
                 let concerns_us = held.is_none_or(|held| held.differs(&object));
+                if known.complete && held.is_none_or(|held| held.asks_less_than(&object)) {
+                    known.awaited.insert(key.clone());
+                }
                 let mut wake = self.hold(&mut known, &key, object);
                 if concerns_us {
                     wake.insert(key);
@@ -100,6 +107,7 @@ impl Store {
     pub fn forget(&self, key: &ObjectKey) -> BTreeSet<ObjectKey> {
         let mut known = self.lock();
         known.held.remove(key);
+        known.awaited.remove(key);
         known.claims.remove(key)
     }
 
@@ -108,9 +116,23 @@ impl Store {
     pub fn view(&self, key: &ObjectKey) -> Option<(Arc<SesMailFrom>, Standing)> {
         let known = self.lock();
         match known.held.get(key)? {
-            Held::Object(object) => Some((Arc::clone(object), known.claims.standing(key)?)),
+            Held::Object(object) => {
+                let standing = known.claims.standing(key)?;
+                Some((Arc::clone(object), standing.with_urgency(known.is_awaited(key))))
+            }
             Held::Unreadable { .. } => None,
         }
+    }
+
+    /// Everything has been listed: what objects ask for from now on is what
+    /// persons have done, and goes before what is done anyway.
+    pub fn listed(&self) {
+        self.lock().complete = true;
+    }
+
+    /// Whether a person waits for what the object asks for.
+    pub fn is_awaited(&self, key: &ObjectKey) -> bool {
+        self.lock().is_awaited(key)
     }
 
     /// Whether this version of an object is the one known, and does not parse.
@@ -176,12 +198,21 @@ impl Store {
             Some(claimant) => known.claims.put(claimant),
             None => known.claims.remove(key),
         };
+        if has_seen(&object) {
+            known.awaited.remove(key);
+        }
         known.held.insert(key.clone(), Held::Object(Arc::new(object)));
         touched
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn is_awaited(&self, key: &ObjectKey) -> bool {
+        self.awaited.contains(key)
     }
 }
 
@@ -197,6 +228,17 @@ impl Held {
         matches!(self, Self::Object(held) if held.metadata.uid == object.metadata.uid)
     }
 
+    /// Whether `object` asks for something that this one did not: another spec,
+    /// its end, or to be looked at.
+    fn asks_less_than(&self, object: &SesMailFrom) -> bool {
+        let Self::Object(held) = self else { return true };
+        let (old, new) = (&held.metadata, &object.metadata);
+        old.uid != new.uid
+            || old.generation != new.generation
+            || old.deletion_timestamp != new.deletion_timestamp
+            || requested(held) != requested(object)
+    }
+
     /// Whether an event brings anything that a plan looks at. Status is part of
     /// it: one that a person wiped must be noticed.
     fn differs(&self, object: &SesMailFrom) -> bool {
@@ -209,6 +251,21 @@ impl Held {
             || old.annotations != new.annotations
             || held.status != object.status
     }
+}
+
+fn requested(object: &SesMailFrom) -> Option<&String> {
+    object.metadata.annotations.as_ref()?.get(RECONCILE_REQUESTED_AT)
+}
+
+/// Whether status speaks of all that the object asks for. One that is being
+/// deleted asks until it is gone.
+fn has_seen(object: &SesMailFrom) -> bool {
+    let Some(status) = &object.status else { return false };
+    let handled = requested(object)
+        .is_none_or(|text| status.last_handled_reconcile_at.as_ref() == Some(text));
+    object.metadata.deletion_timestamp.is_none()
+        && object.metadata.generation == Some(status.observed_generation)
+        && handled
 }
 
 fn version(object: &SesMailFrom) -> &str {
@@ -318,6 +375,35 @@ mod tests {
         let change = store.saw(watched(&object("b", 2)));
         assert_eq!(change.wake, BTreeSet::from([key("a"), key("b")]));
         assert_eq!(store.forget(&key("a")), BTreeSet::from([key("b")]));
+    }
+
+    #[test]
+    fn what_a_person_asks_for_is_awaited_until_status_has_seen_it() {
+        let store = store();
+        let mut listed = object("a", 1);
+        store.saw(watched(&listed));
+        assert!(!store.is_awaited(&key("a")), "it was there before");
+        store.listed();
+        listed.metadata.resource_version = Some("2".into());
+        listed.status = serde_json::from_value(json!({"observedGeneration": 1})).unwrap();
+        store.saw(watched(&listed));
+        assert!(!store.is_awaited(&key("a")), "nobody asked for anything");
+        let mut asked = listed.clone();
+        asked.metadata.resource_version = Some("3".into());
+        asked.metadata.annotations = Some([(RECONCILE_REQUESTED_AT.into(), "now".into())].into());
+        store.saw(watched(&asked));
+        assert!(store.is_awaited(&key("a")));
+        asked.metadata.resource_version = Some("4".into());
+        asked.status = serde_json::from_value(
+            json!({"observedGeneration": 1, "lastHandledReconcileAt": "now"}),
+        )
+        .unwrap();
+        store.wrote(asked);
+        assert!(!store.is_awaited(&key("a")), "it was handled");
+        store.saw(watched(&object("b", 5)));
+        assert!(store.is_awaited(&key("b")), "a new object");
+        store.forget(&key("b"));
+        assert!(!store.is_awaited(&key("b")));
     }
 
     #[test]

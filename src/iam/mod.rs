@@ -11,5 +11,5 @@ mod trust;
 
 pub use document::{Document, OneOrMany, Statement};
 pub use need::{Holder, Need, NeedError};
-pub use policy::{Part, policy};
+pub use policy::{Part, Reads, policy};
 pub use trust::Trust;

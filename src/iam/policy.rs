@@ -15,11 +15,21 @@ pub enum Part {
     Dns,
 }
 
+/// How identities are read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reads {
+    /// A hundred or a thousand a call. IAM cannot hold these actions to single
+    /// identities (service authorization reference of SES).
+    ManyAtOnce,
+    /// By `ses:GetEmailIdentity`, which it can.
+    OneByOne,
+}
+
 /// What a role that does these parts of the work must be allowed, and no more.
-pub fn policy(need: &Need, parts: &[Part]) -> Document {
+pub fn policy(need: &Need, parts: &[Part], reads: Reads) -> Document {
     let mut statements = Vec::new();
     if parts.contains(&Part::Ses) && !need.identities.is_empty() {
-        statements.extend(of_ses(need));
+        statements.extend(of_ses(need, reads));
     }
     if parts.contains(&Part::Dns) && !need.names.is_empty() {
         statements.extend(of_dns(need));
@@ -32,11 +42,21 @@ pub fn policy(need: &Need, parts: &[Part]) -> Document {
     Document::new(statements)
 }
 
-fn of_ses(need: &Need) -> [Statement; 2] {
+fn of_ses(need: &Need, reads: Reads) -> [Statement; 2] {
+    const MANY: [&str; 3] = [
+        "ses:GetIdentityMailFromDomainAttributes",
+        "ses:GetIdentityVerificationAttributes",
+        "ses:ListEmailIdentities",
+    ];
     let set = || need.identities.iter().cloned();
     let read: BTreeSet<String> = set().chain(need.names_as_identities.iter().cloned()).collect();
     [
-        Statement::allow("ReadIdentities", &["ses:GetEmailIdentity"]).on(read),
+        match reads {
+            Reads::ManyAtOnce => Statement::allow("ReadIdentities", &MANY).on(["*"]),
+            Reads::OneByOne => {
+                Statement::allow("ReadIdentities", &["ses:GetEmailIdentity"]).on(read)
+            }
+        },
         Statement::allow("SetMailFrom", &["ses:PutEmailIdentityMailFromAttributes"]).on(set()),
     ]
 }

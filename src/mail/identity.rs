@@ -83,6 +83,17 @@ impl MailFromStatus {
         [Self::NotStarted, Self::Pending, Self::Success, Self::TemporaryFailure, Self::Failed];
 }
 
+/// Whether mail may be sent from an identity in one region.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Verification {
+    /// SES knows no such identity.
+    Missing,
+    /// The identity is there, and its verification is not done, or has failed.
+    Unverified,
+    /// Mail may be sent from it.
+    Verified,
+}
+
 /// An SES identity in one region. That SES knows no such identity is an
 /// answer too: `Option<Identity>` is what a read yields.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -14,7 +14,7 @@ mod spf;
 mod txt;
 mod txt_edit;
 
-pub use identity::{BehaviorOnMxFailure, Identity, MailFrom, MailFromStatus};
+pub use identity::{BehaviorOnMxFailure, Identity, MailFrom, MailFromStatus, Verification};
 pub use marker::{Marker, MarkerError, Origin, Owner, SpfOrigin};
 pub use mx::{MX_PREFERENCE, Mx};
 pub use name::{DomainName, MailFromDomain, NameError};

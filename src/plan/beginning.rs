@@ -9,7 +9,7 @@ use super::scene::{Holding, Scene};
 use super::survey::{self, Mark, Surveyed};
 use crate::api::{Reason, RecordState};
 use crate::authority::{Place, Service};
-use crate::mail::{MailFromDomain, Region};
+use crate::mail::{MailFromDomain, Region, Verification};
 
 impl<'a> Scene<'a> {
     /// Whether a name without our marker may be published at: nothing stands
@@ -72,9 +72,10 @@ impl<'a> Scene<'a> {
             Err(_) => return Err(Box::new(self.unread_name(name, self.said_records(name), None))),
         }
         for region in admissible {
-            match self.inquiry.identity(name.name(), region, self.world.settings.zone_cache) {
-                Reading::Known { value: None, .. } => {}
-                Reading::Known { value: Some(_), .. } => {
+            let kept = self.world.settings.zone_cache;
+            match self.inquiry.verification(name.name(), region, kept) {
+                Reading::Known { value: Verification::Missing, .. } => {}
+                Reading::Known { .. } => {
                     let text = format!("{name} is itself an SES identity in {region}");
                     return refuse(Finding::new(Reason::NameOccupied, text));
                 }

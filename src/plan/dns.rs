@@ -9,7 +9,7 @@ use super::records::{Wanted, quoted};
 use super::scene::{Holding, Scene, elapsed};
 use super::survey::Surveyed;
 use super::window::{poll_pace, retry_pause};
-use super::world::Fault;
+use super::world::{Fault, Question};
 use super::zone::not_delegated;
 use crate::api::{Reason, RecordState, RecordStatus};
 use crate::authority::{Place, Service};
@@ -200,6 +200,8 @@ impl Scene<'_> {
         let (now, memory) = (self.world.now, self.world.memory);
         let remembered = memory.findings.get(place);
         let last = remembered.map(|r| r.last).or(memory.started).unwrap_or(now);
+        let last = self.inquiry.last_read(|question| speaks_of(question, place)).max(Some(last));
+        let last = last.unwrap_or(now);
         let last = self.went_dark(last);
         let seen_before = self.stored.observed_generation >= 0;
         if seen_before && elapsed(last, now) > self.world.settings.stale_after {
@@ -229,6 +231,15 @@ impl Scene<'_> {
             Reason::AccountChanged,
             format!("{what} belongs to another AWS account than {answering}, which answers now"),
         )
+    }
+}
+
+/// Whether a question is about a place.
+fn speaks_of(question: &Question, place: &Place) -> bool {
+    match (question, place) {
+        (Question::MailFrom(_, of), Place::Region(region)) => of == region,
+        (Question::Name(_, of), Place::Name(name)) => of == name.name(),
+        _ => false,
     }
 }
 

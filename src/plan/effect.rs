@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::world::{Memory, Question};
+use super::world::{Memory, Question, Upkeep};
 use crate::api::{Reason, SesMailFromStatus};
 use crate::authority::Grant;
 use crate::mail::{BehaviorOnMxFailure, ChangeBatch, DomainName, MailFromDomain, Region};
@@ -79,6 +79,9 @@ pub struct Plan {
     pub report: Option<Box<SesMailFromStatus>>,
     /// Posted once the report is written, or with the effects.
     pub notices: Vec<Notice>,
+    /// What is to be asked again and again. Plan again when an answer differs
+    /// from the one that was planned on.
+    pub watch: BTreeMap<Question, Upkeep>,
     /// When to plan again if nothing wakes the object earlier.
     pub wake: Option<Timestamp>,
     /// What to remember.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::world::{Answer, Fault, Question, Value, World};
+use super::world::{Answer, Fault, Question, Upkeep, Value, World};
 use crate::authority::Service;
 use crate::mail::{
-    ChangeState, Delegation, DomainName, HostedZoneId, Identity, NameView, Region, Seen,
-    Surroundings, Zone,
+    ChangeState, Delegation, DomainName, HostedZoneId, MailFrom, NameView, Region, Seen,
+    Surroundings, Verification, Zone,
 };
 
 /// Something that was looked up.
@@ -24,13 +24,31 @@ pub(super) enum Reading<T> {
     Known { sent: Timestamp, value: T },
 }
 
-/// Collects the questions of one plan, and the moment at which an answer grows old.
+/// What SES says of an identity in one region.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity<'a> {
+    /// Whether mail may be sent from it.
+    pub verified: bool,
+    /// The MAIL FROM domain that is set, if one is.
+    pub mail_from: Option<&'a MailFrom>,
+}
+
+/// Collects the questions of one plan, and how their answers are kept up.
 #[derive(Debug)]
 pub(super) struct Inquiry<'a> {
     world: &'a World<'a>,
     fresh_from: Timestamp,
     questions: RefCell<BTreeMap<Question, Timestamp>>,
+    watch: RefCell<BTreeMap<Question, Upkeep>>,
     wake: Cell<Option<Timestamp>>,
+}
+
+/// What an inquiry came to.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub questions: BTreeMap<Question, Timestamp>,
+    pub watch: BTreeMap<Question, Upkeep>,
+    pub wake: Option<Timestamp>,
 }
 
 macro_rules! typed {
@@ -47,13 +65,14 @@ macro_rules! typed {
 
 impl<'a> Inquiry<'a> {
     pub(super) fn new(world: &'a World<'a>, fresh_from: Timestamp) -> Self {
-        Self { world, fresh_from, questions: RefCell::default(), wake: Cell::new(None) }
+        let (questions, watch) = (RefCell::default(), RefCell::default());
+        Self { world, fresh_from, questions, watch, wake: Cell::new(None) }
     }
 
     /// Asks for an answer sent at `not_before` or later.
     fn ask(&self, question: Question, not_before: Timestamp) -> Reading<&'a Value> {
         let not_before = not_before.max(self.fresh_from);
-        let answer = self.world.facts.0.get(&question);
+        let answer = self.world.facts.answers.get(&question);
         let mut questions = self.questions.borrow_mut();
         let asked = questions.entry(question).or_insert(not_before);
         *asked = not_before.max(*asked);
@@ -71,7 +90,8 @@ impl<'a> Inquiry<'a> {
 
     typed! {
         ask_account -> Account(String);
-        ask_identity -> Identity(Option<Identity>);
+        ask_verification -> Verification(Verification);
+        ask_mail_from -> MailFrom(Option<MailFrom>);
         ask_zones -> Zones(Vec<Zone>);
         ask_delegation -> Delegation(Delegation);
         ask_name -> Name(NameView);
@@ -85,15 +105,51 @@ impl<'a> Inquiry<'a> {
         self.ask_account(Question::Account(service), self.ago(self.world.settings.zone_cache))
     }
 
-    /// An identity, looked at again once the answer is `max_age` old.
+    /// What SES says of an identity, kept up at `max_age`; `None` where it knows no
+    /// such identity. That one is verified is believed for a resync: should it be
+    /// so no longer, SES refuses the put.
     pub(super) fn identity(
         &self,
         domain: &DomainName,
         region: &Region,
         max_age: Duration,
-    ) -> Reading<&'a Option<Identity>> {
-        let question = Question::Identity(domain.clone(), region.clone());
-        self.polled(self.ask_identity(question, self.ago(max_age)), max_age)
+    ) -> Reading<Option<Identity<'a>>> {
+        let lasting = max_age.max(self.world.settings.resync);
+        let verification = match self.verification(domain, region, lasting) {
+            Reading::Known { value: Verification::Verified, sent } => {
+                Reading::Known { value: Verification::Verified, sent }
+            }
+            Reading::Known { .. } => self.verification(domain, region, max_age),
+            other => other,
+        };
+        let question = Question::MailFrom(domain.clone(), region.clone());
+        let asked = self.ask_mail_from(question.clone(), self.ago(max_age));
+        match (verification, self.polled(question, asked, max_age)) {
+            (Reading::Failed(fault), _) | (_, Reading::Failed(fault)) => Reading::Failed(fault),
+            (Reading::Known { value, .. }, Reading::Known { sent, value: mail_from }) => {
+                let verified = value == Verification::Verified;
+                let identity = Identity { verified, mail_from: mail_from.as_ref() };
+                let value = (value != Verification::Missing).then_some(identity);
+                Reading::Known { sent, value }
+            }
+            _ => Reading::Waiting,
+        }
+    }
+
+    /// Whether an identity is there and verified, kept up at `max_age`.
+    pub(super) fn verification(
+        &self,
+        domain: &DomainName,
+        region: &Region,
+        max_age: Duration,
+    ) -> Reading<Verification> {
+        let question = Question::Verification(domain.clone(), region.clone());
+        let asked = self.ask_verification(question.clone(), self.ago(max_age));
+        match self.polled(question, asked, max_age) {
+            Reading::Known { sent, value } => Reading::Known { sent, value: *value },
+            Reading::Failed(fault) => Reading::Failed(fault),
+            Reading::Waiting => Reading::Waiting,
+        }
     }
 
     /// The zones that `name` could lie in, remembered for `--zone-cache`.
@@ -107,7 +163,8 @@ impl<'a> Inquiry<'a> {
         match self.servers(&zone.id, &zone.name) {
             Reading::Known { value, .. } => {
                 let question = Question::Delegation(zone.name.clone(), value);
-                self.polled(self.ask_delegation(question, self.ago(max_age)), max_age)
+                let asked = self.ask_delegation(question.clone(), self.ago(max_age));
+                self.polled(question, asked, max_age)
             }
             Reading::Failed(fault) => Reading::Failed(fault),
             Reading::Waiting => Reading::Waiting,
@@ -139,7 +196,8 @@ impl<'a> Inquiry<'a> {
         max_age: Duration,
     ) -> Reading<&'a NameView> {
         let question = Question::Name(zone.clone(), name.clone());
-        self.polled(self.ask_name(question, self.ago(max_age)), max_age)
+        let asked = self.ask_name(question.clone(), self.ago(max_age));
+        self.polled(question, asked, max_age)
     }
 
     /// What stands around a name that is about to be made.
@@ -152,7 +210,8 @@ impl<'a> Inquiry<'a> {
     /// Where a change is.
     pub(super) fn change(&self, id: &str, max_age: Duration) -> Reading<&'a ChangeState> {
         let question = Question::Change(id.to_owned());
-        self.polled(self.ask_change(question, self.ago(max_age)), max_age)
+        let asked = self.ask_change(question.clone(), self.ago(max_age));
+        self.polled(question, asked, max_age)
     }
 
     /// What the zone's own servers answer for a name.
@@ -163,14 +222,27 @@ impl<'a> Inquiry<'a> {
         max_age: Duration,
     ) -> Reading<&'a Seen> {
         let question = Question::Seen(name.clone(), servers);
-        self.polled(self.ask_seen(question, self.ago(max_age)), max_age)
+        let asked = self.ask_seen(question.clone(), self.ago(max_age));
+        self.polled(question, asked, max_age)
     }
 
-    fn polled<T>(&self, reading: Reading<T>, max_age: Duration) -> Reading<T> {
+    /// Has the answer kept up at the shortest pace that is asked for. Should it
+    /// not come any more, the object is to say so in time.
+    fn polled<T>(&self, question: Question, reading: Reading<T>, pace: Duration) -> Reading<T> {
         if let Reading::Known { sent, .. } = reading {
-            self.wake_at(after(sent, max_age));
+            let mut watch = self.watch.borrow_mut();
+            let upkeep = watch.entry(question).or_insert(Upkeep { pace, known: sent });
+            upkeep.pace = pace.min(upkeep.pace);
+            self.wake_at(after(sent, self.world.settings.stale_after));
         }
         reading
+    }
+
+    /// When the answers that match were last read well, whatever the age of that:
+    /// the oldest of them. None where any was never read.
+    pub(super) fn last_read(&self, of: impl Fn(&Question) -> bool) -> Option<Timestamp> {
+        let read = self.world.facts.last_read.iter().filter(|(question, _)| of(question));
+        read.map(|(_, at)| *at).min()
     }
 
     fn ago(&self, age: Duration) -> Timestamp {
@@ -183,9 +255,10 @@ impl<'a> Inquiry<'a> {
         self.wake.set(Some(earliest));
     }
 
-    /// The questions, and when to plan again.
-    pub(super) fn finish(self) -> (BTreeMap<Question, Timestamp>, Option<Timestamp>) {
-        (self.questions.into_inner(), self.wake.get())
+    /// The questions, what is kept up, and when to plan again.
+    pub(super) fn finish(self) -> Asked {
+        let (questions, watch) = (self.questions.into_inner(), self.watch.into_inner());
+        Asked { questions, watch, wake: self.wake.get() }
     }
 }
 

@@ -4,15 +4,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::drift::whole_seconds;
-use super::inquiry::{Reading, after};
+use super::inquiry::{Identity, Reading, after};
 use super::scene::{Holding, Scene};
 use super::survey::Survey;
 use super::window::deadline;
 use crate::api::{RecordStatus, RegionStatus, Sending, SesMailFromStatus};
 use crate::authority::Service;
-use crate::mail::{
-    BehaviorOnMxFailure, Identity, MailFrom, MailFromDomain, MailFromStatus, Origin, Region,
-};
+use crate::mail::{BehaviorOnMxFailure, MailFrom, MailFromDomain, MailFromStatus, Origin, Region};
 
 impl Scene<'_> {
     /// The status as it was last decided, written or not. What cannot be read
@@ -35,7 +33,7 @@ impl Scene<'_> {
         let old = RegionStatus { last_put_time: self.last_put(region), ..old };
         let Some(Reading::Known { sent, value }) = self.regions.get(region) else { return old };
         let identity = value.as_ref();
-        let held = identity.and_then(|identity| identity.mail_from.as_ref());
+        let held = identity.and_then(|identity| identity.mail_from);
         let status = held.map_or(MailFromStatus::NotStarted, |held| held.status);
         let first_sight = old.since.as_ref().filter(|_| old.mail_from_status == status);
         let first_sight = first_sight.map_or(*sent, |time| time.0);
@@ -135,7 +133,7 @@ pub(super) fn new_status(region: &Region) -> RegionStatus {
 }
 
 /// What happens to a message sent now (SES developer guide, custom MAIL FROM).
-fn sending(identity: Option<&Identity>, held: Option<&MailFrom>) -> Sending {
+fn sending(identity: Option<&Identity<'_>>, held: Option<&MailFrom>) -> Sending {
     match (identity, held) {
         (None | Some(Identity { verified: false, .. }), _) => Sending::NotSending,
         (Some(_), None) => Sending::DefaultMailFrom,

@@ -43,14 +43,14 @@ use std::borrow::Cow;
 pub use desired::{asked_places, claimed_places};
 pub use effect::{Effect, Notice, Plan};
 pub use world::{
-    Answer, Facts, Fault, Handed, Memory, Question, Remembered, Settings, Unreported, Value, World,
-    WriteFault,
+    Answer, Facts, Fault, Handed, Memory, Question, Remembered, Settings, Unreported, Upkeep,
+    Value, World, WriteFault,
 };
 
 use self::conditions::Decided;
 use self::desired::Desired;
 use self::finding::Finding;
-use self::inquiry::Inquiry;
+use self::inquiry::{Asked, Inquiry};
 use self::scene::Scene;
 use crate::api::{DeletionPolicy, FINALIZER, Mode, Reason, SesMailFromStatus};
 
@@ -90,9 +90,9 @@ pub fn plan(world: &World<'_>) -> Plan {
     let scene = Scene::read(world, &inquiry, desired, &stored);
     let decided = decide(&scene);
     let steps = steps::steps(&scene, decided, memory, held);
-    let (questions, wake) = inquiry.finish();
+    let Asked { questions, watch, wake } = inquiry.finish();
     let wake = [wake, steps.wake].into_iter().flatten().min();
-    Plan { questions, wake, ..steps }
+    Plan { questions, watch, wake, ..steps }
 }
 
 /// Every place, each by its own rules: refusals are per region and per name.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::dns::DnsVerdict;
 use super::finding::Finding;
-use super::inquiry::{Reading, after};
+use super::inquiry::{Identity, Reading, after};
 use super::mirror::new_status;
 use super::names::{NamePlan, humane};
 use super::puts::{Intent, Put, Step, reject_unreachable};
@@ -13,9 +13,7 @@ use super::survey::Mark;
 use super::world::Fault;
 use crate::api::{Reason, RegionStatus};
 use crate::authority::{Place, Service};
-use crate::mail::{
-    BehaviorOnMxFailure, Identity, MailFrom, MailFromDomain, MailFromStatus, Origin, Region,
-};
+use crate::mail::{BehaviorOnMxFailure, MailFrom, MailFromDomain, MailFromStatus, Origin, Region};
 
 /// What was decided for one region.
 #[derive(Debug)]
@@ -121,7 +119,7 @@ impl Scene<'_> {
         RegionPlan { read, ..RegionPlan::resting(finding, status) }
     }
 
-    fn cannot_send(&self, region: &Region, identity: Option<&Identity>) -> Option<Finding> {
+    fn cannot_send(&self, region: &Region, identity: Option<&Identity<'_>>) -> Option<Finding> {
         let domain = &self.desired.domain;
         match identity {
             None => Some(self.missing(region)),

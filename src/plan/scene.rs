@@ -8,14 +8,14 @@ use jiff::Timestamp;
 
 use super::desired::Desired;
 use super::finding::Finding;
-use super::inquiry::{Inquiry, Reading};
+use super::inquiry::{Identity, Inquiry, Reading, after};
 use super::survey::{Mark, Survey, Surveyed, txt_texts};
 use super::window::{poll_pace, resync_pace};
 use super::world::World;
 use super::zone::{self, ZoneChoice};
 use crate::api::{Reason, RecordStatus, RegionStatus, SesMailFromStatus};
 use crate::authority::{Denial, Place, Service};
-use crate::mail::{HostedZoneId, Identity, MailFrom, MailFromDomain, MailFromStatus, Region};
+use crate::mail::{HostedZoneId, MailFrom, MailFromDomain, MailFromStatus, Region};
 
 /// One plan's view of the world.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Scene<'a> {
     /// The account that answers, by service.
     pub accounts: BTreeMap<Service, Reading<&'a String>>,
     /// Every region that the object wants or may still hold.
-    pub regions: BTreeMap<Region, Reading<&'a Option<Identity>>>,
+    pub regions: BTreeMap<Region, Reading<Option<Identity<'a>>>>,
     /// Every MAIL FROM domain that it wants, published, or finds SES holding.
     pub names: BTreeMap<MailFromDomain, Survey<'a>>,
     /// What status, a marker or SES names beyond the spec and no policy allows:
@@ -134,7 +134,13 @@ impl<'a> Scene<'a> {
     /// How old SES's word may be: fast while something is on its way.
     fn region_pace(&self, region: &Region) -> Duration {
         let settings = self.world.settings;
-        let since = |at: Timestamp| poll_pace(elapsed(at, self.world.now), settings);
+        let since = |at: Timestamp| {
+            let lasted = elapsed(at, self.world.now);
+            let pace = poll_pace(lasted, settings);
+            // It is polled more slowly once it has lasted twice as long.
+            self.inquiry.wake_at(after(self.world.now, lasted.max(pace)));
+            pace
+        };
         let remembered = self.world.memory.findings.get(&Place::Region(region.clone()));
         let begun = match self.region_status(region) {
             Some(status) if self.is_settled(status) => None,
@@ -230,7 +236,7 @@ impl<'a> Scene<'a> {
             return Holding::Unknown;
         };
         let Some(identity) = value else { return Holding::Missing };
-        let Some(mail_from) = &identity.mail_from else { return Holding::Empty };
+        let Some(mail_from) = identity.mail_from else { return Holding::Empty };
         let Ok(name) = MailFromDomain::below(&mail_from.domain, &self.desired.domain) else {
             return Holding::Foreign(mail_from);
         };
@@ -303,9 +309,9 @@ impl<'a> Scene<'a> {
     }
 }
 
-fn held_name(reading: &Reading<&Option<Identity>>, desired: &Desired) -> Option<MailFromDomain> {
+fn held_name(reading: &Reading<Option<Identity<'_>>>, desired: &Desired) -> Option<MailFromDomain> {
     let Reading::Known { value: Some(identity), .. } = reading else { return None };
-    let held = identity.mail_from.as_ref()?;
+    let held = identity.mail_from?;
     MailFromDomain::below(&held.domain, &desired.domain).ok()
 }
 

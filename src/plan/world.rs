@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use crate::api::{Reason, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Place, Service, Standing};
 use crate::mail::{
-    ChangeBatch, ChangeState, Delegation, DomainName, HostedZoneId, Identity, NameView, Region,
-    Regions, Seen, Surroundings, Zone,
+    ChangeBatch, ChangeState, Delegation, DomainName, HostedZoneId, MailFrom, NameView, Region,
+    Regions, Seen, Surroundings, Verification, Zone,
 };
 
 /// The operator's own durations; each is a flag of the same name.
@@ -74,8 +74,10 @@ pub struct World<'a> {
 pub enum Question {
     /// The account of the credentials for a service (STS `GetCallerIdentity`).
     Account(Service),
-    /// What SES says of an identity in a region; the identity may be missing.
-    Identity(DomainName, Region),
+    /// Whether an identity is there and verified in a region.
+    Verification(DomainName, Region),
+    /// The MAIL FROM setting of an identity in a region.
+    MailFrom(DomainName, Region),
     /// The zones, public and private, that a name could lie in.
     Zones(DomainName),
     /// Whether the parent of this apex names any of these servers.
@@ -95,8 +97,10 @@ pub enum Question {
 pub enum Value {
     /// Twelve digits.
     Account(String),
-    /// `None` where SES knows no such identity.
-    Identity(Option<Identity>),
+    /// An identity that SES does not know is an answer too.
+    Verification(Verification),
+    /// `None` where none is set, or SES knows no such identity.
+    MailFrom(Option<MailFrom>),
     /// Longest name first.
     Zones(Vec<Zone>),
     /// By the parent's servers.
@@ -148,7 +152,29 @@ pub struct Fault {
 
 /// What is known of the outside, by question.
 #[derive(Clone, Debug, Default)]
-pub struct Facts(pub BTreeMap<Question, Answer>);
+pub struct Facts {
+    /// The answers to what was asked.
+    pub answers: BTreeMap<Question, Answer>,
+    /// Where there is none that is fresh enough: when the last good one was
+    /// sent for. What is watched is read without the object being planned.
+    pub last_read: BTreeMap<Question, Timestamp>,
+}
+
+/// How an answer is to be kept up while nothing has to be planned.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Upkeep {
+    /// How old it may grow.
+    pub pace: Duration,
+    /// When the answer that was planned on was sent for.
+    pub known: Timestamp,
+}
+
+impl Upkeep {
+    /// When the answer that was planned on is as old as it may grow.
+    pub fn due(&self) -> Timestamp {
+        self.known.checked_add(self.pace).unwrap_or(Timestamp::MAX)
+    }
+}
 
 /// What one process remembers of one object between two plans. Losing it costs
 /// time and calls, never correctness.

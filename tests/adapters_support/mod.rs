@@ -19,8 +19,8 @@ use ses_mailfrom::authority::{
 use ses_mailfrom::aws::{Aws, Call, Changed, Error, Handed, Reply, Settings};
 use ses_mailfrom::clock::Clock;
 use ses_mailfrom::mail::{
-    Change, ChangeBatch, DomainName, HostedZoneId, MailFromDomain, Owner, RecordSet, RecordType,
-    Region, Regions, RoleArn, Routing,
+    Change, ChangeBatch, DomainName, HostedZoneId, Identity, MailFromDomain, Owner, RecordSet,
+    RecordType, Region, Regions, RoleArn, Routing, Verification,
 };
 use tokio::sync::mpsc;
 
@@ -257,6 +257,11 @@ impl Actor {
         assert!(!self.claims.lock().unwrap().remove_policy("default").is_empty());
     }
 
+    /// A person waits for what it asks from now on.
+    pub fn with_urgency(self) -> Self {
+        Self { standing: self.standing.with_urgency(true), ..self }
+    }
+
     pub fn key(&self) -> ObjectKey {
         self.standing.key().clone()
     }
@@ -272,6 +277,32 @@ impl Actor {
     pub fn name_grant(&self, name: &str) -> Grant {
         let name = MailFromDomain::below(name, &domain("example.com")).unwrap();
         self.standing.claim(&Place::Name(name), None).unwrap()
+    }
+}
+
+/// Both of what SES says of an identity.
+pub fn ses_says(
+    aws: &Aws,
+    actor: &Actor,
+    identity: &DomainName,
+    region: &Region,
+    not_before: Timestamp,
+) -> Reply<Option<Identity>> {
+    let verification = aws.verification(actor.sight(), identity, region, not_before);
+    match (verification, aws.mail_from(actor.sight(), identity, region, not_before)) {
+        (Reply::Failed { error, retry_at }, _) | (_, Reply::Failed { error, retry_at }) => {
+            Reply::Failed { error, retry_at }
+        }
+        (
+            Reply::Known { value: verification, sent: first },
+            Reply::Known { value: mail_from, sent: second },
+        ) => {
+            let verified = verification == Verification::Verified;
+            let identity = Identity { verified, mail_from };
+            let value = (verification != Verification::Missing).then_some(identity);
+            Reply::Known { sent: first.min(second), value }
+        }
+        _ => Reply::NotYet,
     }
 }
 

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use crate::stage::{DOMAIN, LIMIT, NAME, REGIONS, Stage, ZONE, region};
 
-const READS: [&str; 5] = [
+const READS: [&str; 6] = [
     "GetCallerIdentity",
-    "GetEmailIdentity",
+    "GetIdentityMailFromDomainAttributes",
+    "GetIdentityVerificationAttributes",
     "ListHostedZonesByName",
     "ListResourceRecordSets",
     "GetChange",
@@ -20,6 +21,7 @@ const READS: [&str; 5] = [
 const CHANGE: &str = "ChangeResourceRecordSets";
 const PUT: &str = "PutEmailIdentityMailFromAttributes";
 const US: &str = REGIONS[0];
+const SETTINGS: &str = "GetIdentityMailFromDomainAttributes";
 
 fn watch(stage: &Stage) -> Watched {
     let (api_version, kind) = ("mailfrom.dev/v1alpha1", "SesMailFrom");
@@ -57,7 +59,7 @@ async fn trouble_with_every_action_changes_no_condition() {
     let troubles = [Trouble::Fail(503), Trouble::Throttle, Trouble::LoseAnswer, Trouble::Malformed];
     for trouble in troubles {
         let fault = stage.aws.add_fault(Fault::always(Matching::any(), trouble));
-        failures(&stage, "GetEmailIdentity", 2).await;
+        failures(&stage, SETTINGS, 2).await;
         stage.aws.remove_fault(fault);
         stage.rounds(2).await;
     }
@@ -86,7 +88,7 @@ async fn past_stale_after_there_is_exactly_one_write() {
     stage.condition("kept", "Ready", "Unknown ObservationStale").await;
     stage.condition("kept", "Reconciling", "True ObservationStale").await;
     // The failure goes on, and nothing more is said of it.
-    failures(&stage, "GetEmailIdentity", 1).await;
+    failures(&stage, SETTINGS, 1).await;
     let history = watched.history().split_off(before);
     let stale = ("Unknown".to_owned(), "ObservationStale".to_owned());
     let said = history.iter().map(ready_of).collect::<Vec<_>>();

@@ -31,7 +31,7 @@ async fn converged(test: &str) -> (Stage, Operator) {
 
 /// Waits until SES and Route 53 have both been read that often again.
 async fn looks(stage: &Stage, count: usize) {
-    let reads = ["GetEmailIdentity", "ListResourceRecordSets"];
+    let reads = ["GetIdentityMailFromDomainAttributes", "ListResourceRecordSets"];
     let before = reads.map(|action| stage.calls(action));
     stage
         .world("more reads of SES and Route 53", |world| {

@@ -102,7 +102,7 @@ async fn suspend_writes_one_status_and_asks_nothing() {
         let asks = |call: &&aws_simulator::Call| {
             call.region == REGIONS[0]
                 && call.targets.iter().any(|target| target == DOMAIN)
-                && call.action == "GetEmailIdentity"
+                && call.action == "GetIdentityMailFromDomainAttributes"
         };
         world.calls()[calls..].iter().filter(asks).count()
     });

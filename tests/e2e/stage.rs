@@ -327,9 +327,10 @@ impl Stage {
     /// Waits until every answer of AWS has been looked at anew: `rounds` more
     /// reads of the identity, which a settled object does once a resync.
     pub(crate) async fn rounds(&self, rounds: usize) {
-        let before = self.calls("GetEmailIdentity");
+        let before = self.calls("GetIdentityMailFromDomainAttributes");
         self.world("more reads of SES", |world| {
-            (world.calls_of("GetEmailIdentity").count() >= before + rounds).then_some(())
+            (world.calls_of("GetIdentityMailFromDomainAttributes").count() >= before + rounds)
+                .then_some(())
         })
         .await;
     }

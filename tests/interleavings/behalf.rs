@@ -11,7 +11,7 @@ use ses_mailfrom::controller::{Endings, Live, Outside};
 use ses_mailfrom::mail::{
     BehaviorOnMxFailure, Change, ChangeBatch, DomainName, MailFromDomain, Region,
 };
-use ses_mailfrom::plan::{Answer, Fault, Question};
+use ses_mailfrom::plan::{Answer, Fault, Question, Upkeep};
 
 use crate::process::access_key;
 
@@ -127,6 +127,18 @@ impl Outside for Overheard {
 
     fn ask(&self, sight: Sight, question: &Question, not_before: Timestamp) -> Answer {
         self.live.ask(sight, question, not_before)
+    }
+
+    fn last_read(&self, sight: &Sight, question: &Question) -> Option<Timestamp> {
+        self.live.last_read(sight, question)
+    }
+
+    fn watch(&self, sight: Sight, watch: &BTreeMap<Question, Upkeep>) -> Option<Timestamp> {
+        self.live.watch(sight, watch)
+    }
+
+    fn unwatch(&self, object: &ObjectKey) {
+        self.live.unwatch(object);
     }
 
     fn put_permit(&self, grant: &Grant, region: &Region) -> Option<Self::PutPermit> {

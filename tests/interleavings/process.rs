@@ -118,7 +118,9 @@ impl Process {
             wake,
             planner: planner(),
         });
-        let queue = Queue::new(woken, 4, clock.clone());
+        let awaited = Arc::clone(&store);
+        let awaited = move |key: &ObjectKey| awaited.is_awaited(key);
+        let queue = Queue::new(woken, 4, clock.clone(), awaited);
         let steps = lifeline.clone();
         let queue = tokio::spawn(async move {
             let reconcile = move |key: ObjectKey| {
@@ -143,6 +145,7 @@ impl Process {
             let object = serde_json::from_value(serde_json::to_value(&object).unwrap()).unwrap();
             process.saw(object);
         }
+        process.store.listed();
         process
     }
 

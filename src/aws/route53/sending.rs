@@ -16,6 +16,7 @@ use super::comment::comment;
 use super::records::NameAt;
 use super::refusal::names;
 use super::writer::thing;
+use crate::authority::Grant;
 use crate::mail::HostedZoneId;
 
 /// A batch that has left the line.
@@ -49,9 +50,7 @@ impl<'a> Sending<'a> {
                 if let Err(error) = self.caller.clients(self.access).await {
                     return self.fail(&error);
                 }
-                let first = part.first().and_then(|at| self.members[*at].as_ref());
-                let namespace = first.map(|member| member.grant.object().namespace.clone());
-                self.access.turn(&self.bucket, &namespace.unwrap_or_default()).await;
+                self.turn(&part).await;
                 turn = true;
             }
             if lock(&self.access.writers).is_closed() {
@@ -69,6 +68,15 @@ impl<'a> Sending<'a> {
         if turn {
             self.access.lane(&self.bucket).give_back();
         }
+    }
+
+    /// Waits for a turn on behalf of a part.
+    async fn turn(&self, part: &[usize]) {
+        let grants = || part.iter().filter_map(|at| Some(&self.members[*at].as_ref()?.grant));
+        let first = grants().next();
+        let namespace = first.map(|grant| grant.object().namespace.clone()).unwrap_or_default();
+        let urgent = grants().any(Grant::is_urgent);
+        self.access.turn(&self.bucket, &namespace, urgent).await;
     }
 
     /// Ends all for the same reason.

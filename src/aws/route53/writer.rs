@@ -85,19 +85,26 @@ async fn write(access: Arc<Access>, zone: HostedZoneId) {
                     () = changed.notified() => {}
                 }
             }
-            Duty::Send { line, namespace } => send(&access, &zone, &line, &namespace).await,
+            Duty::Send { line, namespace, urgent } => {
+                send(&access, &zone, &line, (&namespace, urgent)).await;
+            }
         }
     }
 }
 
 /// Sends the next batch of a line, in a turn that was waited for: who comes
 /// meanwhile is in it.
-async fn send(access: &Arc<Access>, zone: &HostedZoneId, line: &LineKey, namespace: &str) {
+async fn send(
+    access: &Arc<Access>,
+    zone: &HostedZoneId,
+    line: &LineKey,
+    (namespace, urgent): (&str, bool),
+) {
     let caller = access.caller(&line.credentials);
     let ready = caller.clients(access).await.map(|_| ());
     let bucket = LaneKey::Route53(caller.payer());
     if ready.is_ok() {
-        access.turn(&bucket, namespace).await;
+        access.turn(&bucket, namespace, urgent).await;
     }
     let members = lock(&access.writers).take(zone, line);
     if members.is_empty() {

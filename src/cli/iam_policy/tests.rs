@@ -21,7 +21,7 @@ fn object(metadata: &str, spec: &str, status: &str) -> String {
 
 fn policy(objects: &str, parts: &[Part]) -> Value {
     let need = Need::of(&parse(objects).unwrap(), Holder::Operator).unwrap();
-    serde_json::to_value(iam::policy(&need, parts)).unwrap()
+    serde_json::to_value(iam::policy(&need, parts, Reads::OneByOne)).unwrap()
 }
 
 /// Statement ids with their resources.
@@ -38,7 +38,8 @@ fn resources(policy: &Value) -> Vec<(String, Vec<String>)> {
 #[test]
 fn without_objects_the_policy_is_for_any() {
     let flags = flags("--partition aws-us-gov --role dns").unwrap();
-    let policy = serde_json::to_value(iam::policy(&flags.need().unwrap(), flags.parts()));
+    let policy =
+        serde_json::to_value(iam::policy(&flags.need().unwrap(), flags.parts(), flags.reads()));
     let expected = ["*", "hostedzone/*", "hostedzone/*", "change/*"].map(|resource| {
         let arn = format!("arn:aws-us-gov:route53:::{resource}");
         vec![if resource == "*" { resource.to_owned() } else { arn }]
@@ -119,7 +120,7 @@ fn each_role_gets_what_objects_name_it_for_and_the_operator_the_rest() {
     let objects = parse(&objects).unwrap();
     let sids = |holder: Holder<'_>| {
         let need = Need::of(&objects, holder).unwrap();
-        let policy = iam::policy(&need, &[Part::Ses, Part::Dns]);
+        let policy = iam::policy(&need, &[Part::Ses, Part::Dns], Reads::OneByOne);
         let policy = serde_json::to_value(policy).unwrap();
         let shown = policy.to_string();
         let domains = ["example.com", "example.net", "example.org"];

@@ -116,7 +116,7 @@ fn a_region_that_fails_for_good_keeps_its_name_and_holds_up_no_other() {
         outdated: false,
         message: "ses:GetEmailIdentity on example.com in eu-west-1 is denied".into(),
     };
-    world.failing.insert(Question::Identity(domain, region), denied);
+    world.failing.insert(Question::MailFrom(domain, region), denied);
     world.delete();
     world.live(minutes(30));
     assert_eq!(world.writes(), ["put us-east-1 none UseDefaultValue", "change -MX -TXT"]);

@@ -266,7 +266,7 @@ fn a_region_that_fails_from_the_start_does_not_hide_the_others() {
     let mut world = SmallWorld::new(TWO_REGIONS);
     let region = world.settings.regions.get("eu-west-1").unwrap();
     let domain = crate::mail::DomainName::parse("example.com").unwrap();
-    world.failing.insert(Question::Identity(domain, region), unavailable());
+    world.failing.insert(Question::MailFrom(domain, region), unavailable());
     world.live(minutes(5));
     world.set_all(MailFromStatus::Success);
     world.live(minutes(30));
@@ -295,7 +295,7 @@ fn access_denied_is_told_at_once_and_stalls_after_its_grace() {
         outdated: false,
         message: "ses:GetEmailIdentity on example.com in us-east-1 is denied".into(),
     };
-    world.failing.insert(Question::Identity(domain, region), denied);
+    world.failing.insert(Question::MailFrom(domain, region), denied);
     world.settle_and_report();
     assert_eq!(world.condition("Ready"), "False AccessDenied");
     assert_eq!(world.condition("Stalled"), "absent");

@@ -38,7 +38,7 @@ fn regions_that_answer_one_after_another_still_make_one_batch() {
     let mut world = SmallWorld::new(TWO_REGIONS);
     let region = world.settings.regions.get("us-east-1").unwrap();
     let domain = crate::mail::DomainName::parse("example.com").unwrap();
-    world.silent.insert(crate::plan::Question::Identity(domain, region));
+    world.silent.insert(crate::plan::Question::MailFrom(domain, region));
     world.settle();
     assert_eq!(world.writes(), Vec::<&str>::new());
     world.silent.clear();

@@ -12,11 +12,12 @@ use crate::api::{FINALIZER, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Claimant, Claims, ObjectKey, ServiceCredentials};
 use crate::mail::{
     BehaviorOnMxFailure, Change, ChangeState, Delegation, DomainName, HostedZoneId, Identity,
-    MailFrom, MailFromStatus, NameView, Owner, RecordSet, RecordType, Regions, Routing, Seen,
-    Surroundings, Zone, decode_txt,
+    MailFrom, MailFromStatus, NameView, Owner, RecordSet, RecordType, Region, Regions, Routing,
+    Seen, Surroundings, Verification, Zone, decode_txt,
 };
 use crate::plan::{
-    Answer, Effect, Facts, Fault, Memory, Notice, Plan, Question, Settings, Value, World, plan,
+    Answer, Effect, Facts, Fault, Memory, Notice, Plan, Question, Settings, Upkeep, Value, World,
+    plan,
 };
 
 pub(super) const ACCOUNT: &str = "111122223333";
@@ -267,11 +268,16 @@ impl SmallWorld {
         let end = self.now.checked_add(duration).unwrap();
         for _ in 0..20_000 {
             self.settle();
-            let Some(wake) = self.last.wake.filter(|wake| *wake <= end) else { break };
+            let Some(wake) = self.next_look().filter(|wake| *wake <= end) else { break };
             self.now = wake.max(self.now.checked_add(Duration::from_millis(100)).unwrap());
         }
         self.now = end;
         self.settle();
+    }
+
+    /// When the object asked to be woken, or something that it watches is read.
+    fn next_look(&self) -> Option<Timestamp> {
+        self.last.watch.values().map(Upkeep::due).chain(self.last.wake).min()
     }
 
     pub(super) fn settle_and_report(&mut self) {
@@ -306,13 +312,13 @@ impl SmallWorld {
         for _ in 0..12 {
             let plan = self.plan_with(&facts);
             let open: BTreeSet<_> =
-                plan.questions.keys().filter(|q| !facts.0.contains_key(q)).cloned().collect();
+                plan.questions.keys().filter(|q| !facts.answers.contains_key(q)).cloned().collect();
             if open.is_empty() {
                 return plan;
             }
             for question in open {
                 let answer = self.answer(&question);
-                facts.0.insert(question, answer);
+                facts.answers.insert(question, answer);
             }
         }
         panic!("never stops asking");
@@ -331,6 +337,11 @@ impl SmallWorld {
         })
     }
 
+    fn read(&self, name: &DomainName, region: &Region) -> Option<&Identity> {
+        let key = (name.to_string(), region.to_string());
+        self.stale_reads.as_ref().unwrap_or(&self.identities).get(&key)
+    }
+
     fn answer(&self, question: &Question) -> Answer {
         if self.silent.contains(question) {
             return Answer::NotYet;
@@ -341,10 +352,16 @@ impl SmallWorld {
         }
         let value = match question {
             Question::Account(_) => Value::Account(self.account.clone()),
-            Question::Identity(name, region) => {
-                let key = (name.to_string(), region.to_string());
-                let table = self.stale_reads.as_ref().unwrap_or(&self.identities);
-                Value::Identity(table.get(&key).cloned())
+            Question::Verification(name, region) => {
+                Value::Verification(match self.read(name, region) {
+                    None => Verification::Missing,
+                    Some(identity) if identity.verified => Verification::Verified,
+                    Some(_) => Verification::Unverified,
+                })
+            }
+            Question::MailFrom(name, region) => {
+                let identity = self.read(name, region);
+                Value::MailFrom(identity.and_then(|identity| identity.mail_from.clone()))
             }
             Question::Zones(name) => {
                 let holds = |zone: &&Zone| name.is_at_or_below(&zone.name);

@@ -1,0 +1,577 @@
+//! What a source that answers many questions at once is asked: one board for
+//! each pair of credentials and region, or credentials and zone.
+//!
+//! A question is asked because an object needs the answer now, or because
+//! objects watch it: then it is asked again at the pace that they want, and they
+//! are woken only when the answer has changed. Whoever has a call to make draws
+//! as many questions as fit into it.
+//!
+//! An answer counts for an object if its request was sent no earlier than the
+//! object asks for, and after the last write of ours that it could have missed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::memo::{Backoff, Failures};
+use super::queue::FairQueue;
+use super::watchers::Watcher;
+use super::{Error, Reply};
+use crate::authority::{ObjectKey, Sight};
+
+/// Answers that nobody watches are forgotten after this.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(2);
+
+/// How often the old ones are looked for, in answers.
+const SWEEP_EVERY: usize = 4096;
+
+/// Questions to one source, and what is known of them.
+#[derive(Debug)]
+pub(super) struct Board<Q, V> {
+    retry: Backoff,
+    entries: HashMap<Q, Entry<V>>,
+    queue: FairQueue<Q>,
+    /// When what is watched is to be asked again.
+    due: BTreeSet<(Timestamp, Q)>,
+    landed: usize,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    answer: Option<(Timestamp, V)>,
+    failures: Option<Box<Failures>>,
+    flight: Flight,
+    /// Who is woken whatever comes, and may ask.
+    waiters: BTreeMap<ObjectKey, Sight>,
+    watchers: Vec<(Arc<Watcher>, Duration)>,
+    due: Option<Timestamp>,
+}
+
+/// Where a question stands on its way to AWS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Flight {
+    Idle,
+    Queued {
+        urgent: bool,
+    },
+    Sent {
+        at: Timestamp,
+        /// A write finished since, so that the answer may miss it.
+        outdated: bool,
+    },
+}
+
+/// What is drawn for one call.
+#[derive(Debug)]
+pub(super) struct Draw<Q> {
+    pub(super) questions: Vec<Q>,
+    /// Woken because nobody may ask for them any more.
+    pub(super) dropped: Vec<ObjectKey>,
+}
+
+impl<V> Default for Entry<V> {
+    fn default() -> Self {
+        Self {
+            answer: None,
+            failures: None,
+            flight: Flight::Idle,
+            waiters: BTreeMap::new(),
+            watchers: Vec::new(),
+            due: None,
+        }
+    }
+}
+
+impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
+    pub(super) fn new(retry: Backoff) -> Self {
+        Self {
+            retry,
+            entries: HashMap::new(),
+            queue: FairQueue::default(),
+            due: BTreeSet::new(),
+            landed: 0,
+        }
+    }
+
+    /// The answer as far as it is known. On `NotYet` the question is on its way
+    /// and the object is among those to be woken.
+    pub(super) fn look(
+        &mut self,
+        question: &Q,
+        sight: Sight,
+        not_before: Timestamp,
+        now: Timestamp,
+    ) -> Reply<V> {
+        let entry = self.entries.entry(question.clone()).or_default();
+        if let Some((sent, value)) = entry.answer.as_ref().filter(|(sent, _)| *sent >= not_before) {
+            return Reply::Known { sent: *sent, value: value.clone() };
+        }
+        let failure = entry.failures.as_ref().and_then(|failures| failures.at(now));
+        if let Some((error, retry_at)) = failure.filter(|_| entry.flight == Flight::Idle) {
+            return Reply::Failed { error, retry_at };
+        }
+        let (urgent, namespace) = (sight.is_urgent(), sight.object().namespace.clone());
+        entry.waiters.insert(sight.object().clone(), sight);
+        let queue = match entry.flight {
+            Flight::Idle => true,
+            // Queued again in front; its first place then passes it by.
+            Flight::Queued { urgent: before } => urgent && !before,
+            Flight::Sent { .. } => false,
+        };
+        if queue {
+            entry.flight = Flight::Queued { urgent };
+            self.queue.push(&namespace, urgent, question.clone());
+        }
+        Reply::NotYet
+    }
+
+    /// When the last good answer was sent for, whatever its age.
+    pub(super) fn last(&self, question: &Q) -> Option<Timestamp> {
+        let entry = self.entries.get(question)?;
+        entry.answer.as_ref().map(|(sent, _)| *sent)
+    }
+
+    /// Keeps a question up at `pace` for a watcher that knows the answer of
+    /// `known`. Returns whether there is a later one, or none: the object must
+    /// look again.
+    pub(super) fn watch(
+        &mut self,
+        question: &Q,
+        watcher: &Arc<Watcher>,
+        pace: Duration,
+        known: Timestamp,
+    ) -> bool {
+        let entry = self.entries.entry(question.clone()).or_default();
+        entry.watchers.retain(|(other, _)| other.is_current());
+        entry.watchers.push((Arc::clone(watcher), pace));
+        let sent = entry.answer.as_ref().map(|(sent, _)| *sent);
+        // Without an answer, one is due already.
+        let due = match sent {
+            None if entry.due.is_some() => entry.due,
+            sent => entry.next_due(sent.unwrap_or(known)),
+        };
+        self.schedule(question, due);
+        sent != Some(known)
+    }
+
+    /// Whether anything is to be asked at once.
+    pub(super) fn is_asked(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether a person waits for any of it.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.queue.is_urgent()
+    }
+
+    /// In whose name the next call is made.
+    pub(super) fn first_namespace(&self) -> Option<&str> {
+        self.queue.first_namespace()
+    }
+
+    /// When the first of what is watched is to be asked again.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// How many questions the next calls would have to answer.
+    pub(super) fn wanted(&self, now: Timestamp) -> usize {
+        let due = self.next_due().is_some_and(|at| at <= now);
+        self.queue.len() + if due { self.due.len() } else { 0 }
+    }
+
+    /// Takes up to `most` questions, now on their way: those that were asked,
+    /// then those watched that are due, or will be within a `1/early` of their
+    /// pace: full calls, each as late as the first of it allows.
+    pub(super) fn draw(&mut self, now: Timestamp, most: usize, early: u32) -> Draw<Q> {
+        let mut draw = Draw { questions: Vec::new(), dropped: Vec::new() };
+        while draw.questions.len() < most
+            && let Some(question) = self.queue.pop()
+        {
+            let Some(entry) = self.entries.get_mut(&question) else { continue };
+            if !matches!(entry.flight, Flight::Queued { .. }) {
+                continue;
+            }
+            if entry.may_be_asked() {
+                entry.flight = Flight::Sent { at: now, outdated: false };
+                draw.questions.push(question);
+            } else {
+                entry.flight = Flight::Idle;
+                draw.dropped.extend(entry.drain_waiters());
+            }
+        }
+        self.draw_watched(now, most, early, &mut draw);
+        draw
+    }
+
+    fn draw_watched(&mut self, now: Timestamp, most: usize, early: u32, draw: &mut Draw<Q>) {
+        while draw.questions.len() < most
+            && let Some((at, question)) = self.due.first().cloned()
+        {
+            let Some(entry) = self.entries.get_mut(&question) else {
+                self.due.pop_first();
+                continue;
+            };
+            entry.watchers.retain(|(watcher, _)| watcher.is_current());
+            let Some(pace) = entry.pace() else {
+                self.due.pop_first();
+                entry.due = None;
+                continue;
+            };
+            let soon = now.checked_add(pace / early).unwrap_or(Timestamp::MAX);
+            if at > now && (at > soon || draw.questions.is_empty()) {
+                break;
+            }
+            self.due.pop_first();
+            entry.due = None;
+            if entry.flight == Flight::Idle {
+                entry.flight = Flight::Sent { at: now, outdated: false };
+                draw.questions.push(question);
+            }
+            // Else it is on its way already, and its answer sets the next time.
+        }
+    }
+
+    /// AWS answered, or failed to. Returns those to be woken.
+    pub(super) fn landed(
+        &mut self,
+        question: &Q,
+        result: Result<V, Error>,
+        now: Timestamp,
+    ) -> Vec<ObjectKey> {
+        self.sweep(now);
+        let entry = self.entries.entry(question.clone()).or_default();
+        let (sent, outdated) = match entry.flight {
+            Flight::Sent { at, outdated } => (at, outdated),
+            Flight::Idle | Flight::Queued { .. } => (now, false),
+        };
+        if !matches!(entry.flight, Flight::Queued { .. }) {
+            entry.flight = Flight::Idle;
+        }
+        let mut woken = entry.drain_waiters();
+        let due = match result {
+            Ok(_) if outdated => entry.pace().map(|_| now),
+            Ok(value) => {
+                if entry.take(sent, value) {
+                    woken.extend(entry.watching());
+                }
+                entry.next_due(sent)
+            }
+            Err(error) => {
+                if !error.is_transient() {
+                    woken.extend(entry.watching());
+                }
+                let failures = entry.failures.get_or_insert_default();
+                failures.note(error, self.retry, &"", now);
+                let again = failures.at(now).map(|(_, retry_at)| retry_at);
+                again.filter(|_| !entry.watchers.is_empty())
+            }
+        };
+        self.schedule(question, due);
+        woken
+    }
+
+    /// A call that was to answer it has to be made again.
+    pub(super) fn ask_again(&mut self, question: &Q) {
+        let Some(entry) = self.entries.get_mut(question) else { return };
+        let waits = entry.waiters.values().next();
+        let (namespace, urgent) = waits.map_or((String::new(), false), |sight| {
+            (sight.object().namespace.clone(), sight.is_urgent())
+        });
+        entry.flight = Flight::Queued { urgent };
+        self.queue.push(&namespace, urgent, question.clone());
+    }
+
+    /// An answer that came without being asked for, as of `sent`. Returns those
+    /// to be woken.
+    pub(super) fn record(&mut self, question: &Q, sent: Timestamp, value: V) -> Vec<ObjectKey> {
+        let Some(entry) = self.entries.get_mut(question) else { return Vec::new() };
+        let newer = entry.answer.as_ref().is_none_or(|(before, _)| *before < sent);
+        if !newer {
+            return Vec::new();
+        }
+        let mut woken = Vec::new();
+        if entry.take(sent, value) {
+            woken.extend(entry.watching());
+        }
+        if let Flight::Queued { .. } = entry.flight {
+            entry.flight = Flight::Idle;
+            woken.extend(entry.drain_waiters());
+        }
+        let due = entry.next_due(sent);
+        self.schedule(question, due);
+        woken
+    }
+
+    /// A write has ended, however it ended: what was asked before may miss it.
+    pub(super) fn invalidate(&mut self, question: &Q, now: Timestamp) {
+        let Some(entry) = self.entries.get_mut(question) else { return };
+        entry.answer = None;
+        if let Flight::Sent { outdated, .. } = &mut entry.flight {
+            *outdated = true;
+        }
+        let due = entry.pace().map(|_| now);
+        self.schedule(question, due);
+    }
+
+    /// Every question of which something is known or wanted.
+    pub(super) fn questions(&self) -> impl Iterator<Item = &Q> {
+        self.entries.keys()
+    }
+
+    fn schedule(&mut self, question: &Q, due: Option<Timestamp>) {
+        let Some(entry) = self.entries.get_mut(question) else { return };
+        if let Some(before) = entry.due.take() {
+            self.due.remove(&(before, question.clone()));
+        }
+        if let Some(at) = due {
+            entry.due = Some(at);
+            self.due.insert((at, question.clone()));
+        }
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
+        self.landed += 1;
+        if self.landed < SWEEP_EVERY.max(self.entries.len() / 2) {
+            return;
+        }
+        self.landed = 0;
+        let young = |at: Timestamp| now.duration_since(at) < MAX_AGE;
+        self.entries.retain(|_, entry| {
+            let answer = entry.answer.as_ref().is_some_and(|(sent, _)| young(*sent));
+            entry.flight != Flight::Idle || answer || entry.due.is_some()
+        });
+    }
+}
+
+impl<V: PartialEq> Entry<V> {
+    /// Takes an answer in; returns whether it differs from the last.
+    fn take(&mut self, sent: Timestamp, value: V) -> bool {
+        self.failures = None;
+        let differs = self.answer.as_ref().is_none_or(|(_, before)| *before != value);
+        self.answer = Some((sent, value));
+        differs
+    }
+}
+
+impl<V> Entry<V> {
+    fn may_be_asked(&self) -> bool {
+        let watched = self.watchers.iter().any(|(watcher, _)| watcher.is_current());
+        watched || self.waiters.values().any(Sight::stands)
+    }
+
+    fn drain_waiters(&mut self) -> Vec<ObjectKey> {
+        std::mem::take(&mut self.waiters).into_keys().collect()
+    }
+
+    fn watching(&self) -> impl Iterator<Item = ObjectKey> {
+        let current = self.watchers.iter().filter(|(watcher, _)| watcher.is_current());
+        current.map(|(watcher, _)| watcher.object().clone())
+    }
+
+    /// The shortest that any watcher wants.
+    fn pace(&self) -> Option<Duration> {
+        let current = self.watchers.iter().filter(|(watcher, _)| watcher.is_current());
+        current.map(|(_, pace)| *pace).min()
+    }
+
+    fn next_due(&self, sent: Timestamp) -> Option<Timestamp> {
+        let pace = self.pace()?;
+        Some(sent.checked_add(pace).unwrap_or(Timestamp::MAX))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::call::{Operation, Target};
+    use super::super::testing::{Looker, object};
+    use super::super::watchers::Watchers;
+    use super::*;
+
+    type Answers = Board<&'static str, u32>;
+
+    fn board() -> Answers {
+        Board::new(Backoff { min: Duration::from_secs(1), max: Duration::from_mins(1) })
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn error(operation: Operation) -> Error {
+        Error::incomplete(&Target::global(operation, "everything"), "the rest")
+    }
+
+    fn look(board: &mut Answers, question: &'static str, who: &str, second: i64) -> Reply<u32> {
+        board.look(&question, Looker::new(who).sight(false), at(second), at(second))
+    }
+
+    /// Draws all that was asked, and has it answered with `value`.
+    fn answered(board: &mut Answers, second: i64, value: u32) -> Vec<String> {
+        let draw = board.draw(at(second), usize::MAX, 4);
+        let land = |question| board.landed(question, Ok(value), at(second));
+        let woken: Vec<_> = draw.questions.iter().flat_map(land).collect();
+        woken.into_iter().map(|key| key.name).collect()
+    }
+
+    fn names(draw: &Draw<&'static str>) -> Vec<&'static str> {
+        draw.questions.clone()
+    }
+
+    const PACE: Duration = Duration::from_secs(100);
+
+    #[test]
+    fn all_who_ask_are_woken_by_one_answer_which_counts_from_when_it_was_sent() {
+        let mut board = board();
+        assert_eq!(look(&mut board, "q", "a", 5), Reply::NotYet);
+        assert_eq!(look(&mut board, "q", "b", 5), Reply::NotYet);
+        assert_eq!(answered(&mut board, 6, 7), ["a", "b"]);
+        assert_eq!(look(&mut board, "q", "a", 6), Reply::Known { sent: at(6), value: 7 });
+        assert_eq!(look(&mut board, "q", "a", 7), Reply::NotYet);
+        assert!(board.is_asked());
+    }
+
+    #[test]
+    fn a_call_takes_what_fits_urgent_first_and_each_question_once() {
+        let mut board = board();
+        for question in ["a", "b", "c", "d"] {
+            look(&mut board, question, "x", 1);
+        }
+        board.look(&"c", Looker::new("y").sight(true), at(1), at(1));
+        assert!(board.is_urgent());
+        assert_eq!(names(&board.draw(at(1), 2, 4)), ["c", "a"]);
+        assert!(!board.is_urgent());
+        assert_eq!(names(&board.draw(at(1), 9, 4)), ["b", "d"]);
+        assert_eq!(names(&board.draw(at(1), 9, 4)), [""; 0]);
+    }
+
+    #[test]
+    fn what_nobody_may_ask_any_more_is_not_asked() {
+        let mut board = board();
+        let mut looker = Looker::new("a");
+        board.look(&"q", looker.sight(false), at(1), at(1));
+        looker.lose_authority();
+        let draw = board.draw(at(1), 9, 4);
+        assert_eq!((names(&draw), draw.dropped), (vec![], vec![object("a")]));
+        assert_eq!(look(&mut board, "q", "b", 1), Reply::NotYet);
+        assert_eq!(names(&board.draw(at(1), 9, 4)), ["q"]);
+    }
+
+    #[test]
+    fn what_is_watched_is_asked_at_its_pace_and_wakes_only_when_it_differs() {
+        let (mut board, watchers) = (board(), Watchers::default());
+        look(&mut board, "q", "a", 0);
+        answered(&mut board, 0, 7);
+        let watcher = watchers.begin(Looker::new("a").sight(false));
+        assert!(!board.watch(&"q", &watcher, PACE, at(0)), "it knows the last answer");
+        assert_eq!(board.next_due(), Some(at(100)));
+        assert_eq!(names(&board.draw(at(99), 9, 4)), [""; 0]);
+        assert_eq!(answered(&mut board, 100, 7), [""; 0], "the same again");
+        assert_eq!(board.next_due(), Some(at(200)));
+        assert_eq!(answered(&mut board, 200, 8), ["a"]);
+        watchers.end(&object("a"));
+        assert_eq!(names(&board.draw(at(400), 9, 4)), [""; 0]);
+        assert_eq!(board.next_due(), None);
+    }
+
+    #[test]
+    fn a_watcher_that_knows_an_older_answer_is_told_to_look_again() {
+        let (mut board, watchers) = (board(), Watchers::default());
+        look(&mut board, "q", "a", 0);
+        answered(&mut board, 0, 7);
+        look(&mut board, "q", "b", 5);
+        answered(&mut board, 5, 8);
+        let watcher = watchers.begin(Looker::new("a").sight(false));
+        assert!(board.watch(&"q", &watcher, PACE, at(0)));
+        board.invalidate(&"q", at(6));
+        assert!(board.watch(&"q", &watcher, PACE, at(5)), "a write has ended since");
+        assert_eq!(board.next_due(), Some(at(6)));
+    }
+
+    #[test]
+    fn calls_are_filled_with_what_is_due_soon_and_so_stay_full() {
+        let (mut board, watchers) = (board(), Watchers::default());
+        let questions = ["a", "b", "c", "d", "e"];
+        for (second, question) in (0..).zip(questions) {
+            look(&mut board, question, "x", second * 10);
+            answered(&mut board, second * 10, 1);
+            let watcher = watchers.begin(Looker::new(question).sight(false));
+            board.watch(&question, &watcher, PACE, at(second * 10));
+        }
+        assert_eq!(names(&board.draw(at(100), 9, 4)), ["a", "b", "c"], "within a quarter");
+        for question in ["a", "b", "c"] {
+            board.landed(&question, Ok(1), at(101));
+        }
+        assert_eq!(names(&board.draw(at(131), 1, 4)), ["d"], "no more than fit");
+        board.landed(&"d", Ok(1), at(131));
+        assert_eq!(names(&board.draw(at(140), 9, 4)), ["e"]);
+        board.landed(&"e", Ok(1), at(140));
+        assert_eq!(names(&board.draw(at(200), 9, 4)), ["a", "b", "c"]);
+        look(&mut board, "z", "x", 230);
+        assert_eq!(names(&board.draw(at(230), 9, 4)), ["z", "d", "e"], "room in a call is used");
+    }
+
+    #[test]
+    fn an_answer_on_its_way_when_a_write_ends_does_not_count() {
+        let mut board = board();
+        look(&mut board, "q", "a", 1);
+        board.draw(at(2), 9, 4);
+        board.invalidate(&"q", at(3));
+        assert_eq!(board.landed(&"q", Ok(1), at(4)), [object("a")]);
+        assert_eq!(look(&mut board, "q", "a", 1), Reply::NotYet);
+        assert_eq!(board.draw(at(5), 9, 4).questions, ["q"]);
+    }
+
+    #[test]
+    fn a_failure_is_told_to_who_asks_and_to_watchers_only_if_it_stays() {
+        let (mut board, watchers) = (board(), Watchers::default());
+        look(&mut board, "q", "a", 0);
+        answered(&mut board, 0, 7);
+        let watcher = watchers.begin(Looker::new("w").sight(false));
+        board.watch(&"q", &watcher, PACE, at(0));
+        board.draw(at(100), 9, 4);
+        let passing = error(Operation::GetEmailIdentity);
+        assert!(passing.is_transient());
+        assert!(board.landed(&"q", Err(passing), at(100)).is_empty());
+        assert!(board.next_due().unwrap() <= at(101), "tried again soon");
+        assert_eq!(board.last(&"q"), Some(at(0)));
+        assert!(matches!(look(&mut board, "q", "a", 100), Reply::Failed { .. }));
+        board.draw(at(101), 9, 4);
+        let refused = Error::refused(&Target::global(Operation::GetEmailIdentity, "q"), "no");
+        assert_eq!(board.landed(&"q", Err(refused), at(101)), [object("w")]);
+    }
+
+    #[test]
+    fn an_answer_without_a_question_serves_who_waits_and_puts_the_next_off() {
+        let (mut board, watchers) = (board(), Watchers::default());
+        assert!(board.record(&"q", at(1), 1).is_empty(), "nobody wants to know");
+        look(&mut board, "q", "a", 1);
+        assert_eq!(board.record(&"q", at(1), 1), [object("a")]);
+        assert!(board.draw(at(2), 9, 4).questions.is_empty());
+        let watcher = watchers.begin(Looker::new("w").sight(false));
+        board.watch(&"q", &watcher, PACE, at(1));
+        assert!(board.record(&"q", at(50), 1).is_empty());
+        assert_eq!(board.next_due(), Some(at(150)));
+        assert!(board.record(&"q", at(40), 2).is_empty(), "older than what is known");
+        assert_eq!(board.record(&"q", at(60), 2), [object("w")]);
+    }
+
+    #[test]
+    fn what_nobody_wants_is_forgotten() {
+        let mut board: Board<u32, u32> =
+            Board::new(Backoff { min: Duration::from_secs(1), max: Duration::from_mins(1) });
+        let looker = Looker::new("a");
+        for n in 0..20_000u32 {
+            let now = at(i64::from(n) * 60);
+            board.look(&n, looker.sight(false), now, now);
+            board.draw(now, 9, 4);
+            board.landed(&n, Ok(n), now);
+        }
+        let kept = board.questions().count();
+        assert!(kept < 2 * SWEEP_EVERY, "{kept}");
+    }
+}
