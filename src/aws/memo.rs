@@ -171,6 +171,22 @@ impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
     }
 }
 
+impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
+    /// The last answer, however old.
+    pub(super) fn last(&self, question: &Q) -> Option<(Timestamp, V)> {
+        lock(&self.state).entries.get(question)?.answer.clone()
+    }
+
+    /// A write of ours proved what the answer would be to a request sent then.
+    pub(super) fn record(&self, question: &Q, sent: Timestamp, value: V) {
+        let mut state = lock(&self.state);
+        let entry = state.entries.entry(question.clone()).or_default();
+        if entry.answer.as_ref().is_none_or(|(known, _)| *known < sent) {
+            entry.answer = Some((sent, value));
+        }
+    }
+}
+
 impl<Q: Eq + Hash, V> State<Q, V> {
     fn sweep(&mut self, now: Timestamp) {
         self.answered += 1;

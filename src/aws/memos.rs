@@ -1,11 +1,15 @@
 //! One memory of answers for each kind of question, and what a write of ours
 //! makes old in them.
 
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
 use super::Settings;
 use super::memo::{Asked, Memo};
 use super::route53::{Around, ChangeOf, NameAt, ZonesFor};
 use super::sts::Account;
-use crate::mail::{ChangeState, DomainName, HostedZoneId, NameView, Surroundings, Zone};
+use crate::mail::{Change, ChangeState, DomainName, HostedZoneId, NameView, Surroundings, Zone};
 
 /// All answers.
 #[derive(Debug)]
@@ -29,14 +33,29 @@ impl Memos {
         }
     }
 
-    /// A change to a name has ended. It may also have made or unmade the empty
-    /// names above it, which other names share.
-    pub(super) fn changed(&self, zone: &HostedZoneId, name: &DomainName) {
-        self.names.invalidate(|Asked { question: q, .. }| q.zone == *zone && q.name == *name);
+    /// Changes to these names have ended. They may also have made or unmade the
+    /// empty names above them, which other names share.
+    pub(super) fn changed(&self, zone: &HostedZoneId, names: &HashSet<DomainName>) {
+        let at = |q: &NameAt| q.zone == *zone && names.contains(&q.name);
+        self.names.invalidate(|asked| at(&asked.question));
+        let above: HashSet<_> =
+            names.iter().flat_map(|name| name.ancestors_and_self().collect::<Vec<_>>()).collect();
         let shares = |q: &Around| {
-            let above = name.ancestors_and_self().take_while(|n| n.is_below(&q.apex));
-            above.into_iter().any(|n| q.name.is_at_or_below(&n))
+            let inside = q.name.ancestors_and_self().take_while(|n| n.is_below(&q.apex));
+            q.zone == *zone && inside.into_iter().any(|n| above.contains(&n))
         };
-        self.surroundings.invalidate(|Asked { question: q, .. }| q.zone == *zone && shares(q));
+        self.surroundings.invalidate(|asked| shares(&asked.question));
+    }
+
+    /// What stands at a name once these changes were made, as far as an answer
+    /// that was asked before tells: with the time of that answer, for of the
+    /// record sets that were not changed it still is what is known.
+    pub(super) fn after(
+        &self,
+        asked: &Asked<NameAt>,
+        changes: &[Change],
+    ) -> Option<(Timestamp, NameView)> {
+        let (sent, before) = self.names.last(asked)?;
+        Some((sent, before.after(changes)?))
     }
 }
