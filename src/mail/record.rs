@@ -135,6 +135,25 @@ impl NameView {
     pub fn simple(&self, rtype: &RecordType) -> Option<&RecordSet> {
         self.sets.iter().find(|set| set.rtype == *rtype && set.routing == Routing::Simple)
     }
+
+    /// What stands once these changes were made; `None` where they cannot have
+    /// been, for they do not fit what stands here.
+    pub fn after<'a>(&self, changes: impl IntoIterator<Item = &'a Change>) -> Option<Self> {
+        let mut sets = self.sets.clone();
+        for change in changes {
+            match change {
+                Change::Delete(old) => {
+                    let at = sets.iter().position(|set| set == old)?;
+                    sets.remove(at);
+                }
+                Change::Create(new) if sets.iter().any(|set| set.rtype == new.rtype) => {
+                    return None;
+                }
+                Change::Create(new) => sets.push(new.clone()),
+            }
+        }
+        Some(Self { sets })
+    }
 }
 
 /// What stands around a name that is about to be made (RFC 4592).

@@ -22,7 +22,8 @@ async fn the_metrics_have_the_names_that_are_promised() {
     });
     let namespace = &stage.namespace;
     let object = format!("namespace=\"{namespace}\",name=\"kept\"");
-    let call = "service=\"ses\",operation=\"GetIdentityMailFromDomainAttributes\",region=\"us-east-1\"";
+    let call =
+        "service=\"ses\",operation=\"GetIdentityMailFromDomainAttributes\",region=\"us-east-1\"";
     let expected = [
         "sesmailfrom_reconcile_total{result=\"settled\"} ".to_owned(),
         "sesmailfrom_reconcile_duration_seconds_count".to_owned(),

@@ -146,7 +146,9 @@ async fn reject_message_is_asked_for_only_after_a_fresh_success() {
         let raised = puts(&stage, name)[1].order;
         let success = became(&stage, name, MailFromStatus::Success)[0];
         let read_between = stage.aws.with(|world| {
-            let reads = world.calls_of("GetIdentityMailFromDomainAttributes").filter(|call| call.region == name);
+            let reads = world
+                .calls_of("GetIdentityMailFromDomainAttributes")
+                .filter(|call| call.region == name);
             reads.map(|call| call.order).any(|order| success < order && order < raised)
         });
         assert!(read_between, "{name}: SES was not read between Success and RejectMessage");

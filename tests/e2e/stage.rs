@@ -329,7 +329,8 @@ impl Stage {
     pub(crate) async fn rounds(&self, rounds: usize) {
         let before = self.calls("GetIdentityMailFromDomainAttributes");
         self.world("more reads of SES", |world| {
-            (world.calls_of("GetIdentityMailFromDomainAttributes").count() >= before + rounds).then_some(())
+            (world.calls_of("GetIdentityMailFromDomainAttributes").count() >= before + rounds)
+                .then_some(())
         })
         .await;
     }

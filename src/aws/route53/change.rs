@@ -1,5 +1,6 @@
 //! Changing record sets by compare-and-swap, and following a change.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use aws_sdk_route53::error::BuildError;
@@ -50,7 +51,7 @@ struct Changing<'a> {
 
 impl Drop for Changing<'_> {
     fn drop(&mut self) {
-        self.access.memos.changed(self.zone, self.name);
+        self.access.changed(self.zone, &HashSet::from([self.name.clone()]));
     }
 }
 
@@ -89,9 +90,20 @@ pub(in super::super) async fn change_records(
     let call =
         client.change_resource_record_sets().hosted_zone_id(zone.as_str()).change_batch(body);
     permit.spend();
-    let _changing = Changing { access, zone, name };
+    let before = access.zone(grant.credentials(), zone).known(name);
+    let changing = Changing { access, zone, name };
     let lane = LaneKey::Route53(caller.payer());
-    let answer = caller.transmit(access, &lane, &target, call.send()).await?;
+    let answer = caller.transmit(access, &lane, &target, call.send()).await;
+    if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        access.zone_book.forget(zone);
+    }
+    let answer = answer?;
+    drop(changing);
+    // Made, it proves what it was computed from.
+    let after = before.and_then(|(sent, view)| Some((sent, view.after(&batch.changes)?)));
+    if let Some(known) = after {
+        access.record(zone, name, known);
+    }
     let info = answer.change_info.ok_or_else(|| Error::incomplete(&target, "the change"))?;
     Ok(info.id.strip_prefix("/change/").unwrap_or(&info.id).to_owned())
 }
