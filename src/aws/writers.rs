@@ -135,8 +135,8 @@ mod tests {
         wrote: bool,
     ) -> Option<String> {
         let (next, payer) = writers.leave(zone, &object(name), wrote)?;
-        assert_eq!(payer, Payer::Account(next.name.clone()), "each pays for its own write");
-        Some(next.name)
+        assert_eq!(payer, Payer::Account(next.name.to_string()), "each pays for its own write");
+        Some(next.name.to_string())
     }
 
     #[test]

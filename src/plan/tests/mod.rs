@@ -12,3 +12,4 @@ mod property;
 mod refusals;
 mod small_world;
 mod spf;
+mod turns;
