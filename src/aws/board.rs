@@ -342,11 +342,11 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
 
     /// On behalf of whose namespace a question may be asked: of nobody's in
     /// particular if it is only watched.
-    pub(super) fn namespace_of(&self, question: &Q) -> Option<String> {
+    pub(super) fn namespace_of(&self, question: &Q) -> Option<Arc<str>> {
         let entry = self.entries.get(question)?;
         let asks = entry.waiters.values().find(|sight| sight.stands());
         let asks = asks.map(|sight| sight.object().namespace.clone());
-        asks.or_else(|| entry.pace().map(|_| String::new()))
+        asks.or_else(|| entry.pace().map(|_| "".into()))
     }
 
     /// Nobody may ask any more what was on its way. Returns who waited, and may

@@ -2,7 +2,7 @@
 //! what is known, and what is read next.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
@@ -61,7 +61,7 @@ pub(super) struct State {
 pub(super) struct Call {
     pub(super) start: Start,
     /// On behalf of whom; of nobody in particular what is kept up.
-    pub(super) namespace: String,
+    pub(super) namespace: Arc<str>,
     pub(super) rank: Rank,
     changes: u64,
 }
