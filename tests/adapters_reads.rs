@@ -6,12 +6,14 @@ use std::time::Duration;
 use aws_simulator::{
     ACCOUNT, Fault, Matching, RecordSet as SimSet, RecordType as SimType, Trouble, ZoneSpec,
 };
-use ses_mailfrom::aws::{Aws, ErrorKind, Reply, Settings};
+use ses_mailfrom::aws::{Aws, ErrorKind, Reply, Settings, Thing, Watched};
 use ses_mailfrom::mail::{Change, DomainName, NameView, Surroundings};
 
 mod adapters_support;
 
-use adapters_support::{ANY, Actor, Operator, Stage, batch, domain, fast, object, set, zone_id};
+use adapters_support::{
+    ANY, Actor, LIMIT, Operator, Stage, batch, domain, fast, object, set, zone_id,
+};
 
 const LIST: &str = "ListResourceRecordSets";
 const ZONES: &str = "ListHostedZonesByName";
@@ -35,6 +37,15 @@ impl Stage {
 
     fn calls(&self, action: &str) -> usize {
         self.sim.with(|world| world.calls_of(action).count())
+    }
+
+    async fn until(&self, holds: impl Fn() -> bool) {
+        let until = async {
+            while !holds() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, until).await.expect("it did not come to pass");
     }
 }
 
@@ -153,6 +164,55 @@ async fn what_is_held_of_a_zone_does_not_outlive_a_change_to_it() {
     operator.aws.change_records(permit, grant, &batch).await.unwrap();
     assert_eq!(operator.known(view).await.sets, [created]);
     assert_eq!(operator.known(around).await.wildcard.unwrap(), "*.bounce.example.com");
+}
+
+#[tokio::test]
+async fn what_is_watched_is_swept_by_pages_and_only_who_sees_a_difference_is_woken() {
+    const PACE: Duration = Duration::from_secs(2);
+    let (stage, mut operator, a) = example().await;
+    let names = names(450);
+    for name in &names {
+        stage.add(name.as_str(), SimType::MX, "10 feedback-smtp.us-east-1.amazonses.com");
+    }
+    let from = operator.clock.now();
+    let ask = |aws: &Aws, n: usize| aws.name(a.sight(), &zone_id("Z1"), &names[n], from);
+    operator.all_known(names.len(), ask).await;
+    let read = stage.calls(LIST);
+    let watch = |name: &DomainName| {
+        let thing = Thing::Name(zone_id("Z1"), name.clone());
+        let known = operator.aws.last_read(&a.sight(), &thing).unwrap();
+        Watched { thing, pace: PACE, known }
+    };
+    operator.aws.watch(a.sight(), &names.iter().map(watch).collect::<Vec<_>>());
+    let swept = || stage.calls(LIST) - read;
+    stage.until(|| swept() >= 4).await;
+    assert!(!operator.anybody_woken(), "nothing has changed in two sweeps");
+    let before = swept();
+    stage.add(names[449].as_str(), SimType::TXT, "\"drift\"");
+    assert_eq!(operator.woken().await, a.key());
+    assert!(swept() <= before + 4, "{} more calls, of two a sweep", swept() - before);
+    let view = operator.known(|aws| ask(aws, 449)).await;
+    assert_eq!(view.sets.len(), 2);
+}
+
+#[tokio::test]
+async fn a_name_is_not_read_again_for_a_change_that_was_made() {
+    let (stage, mut operator, _) = example().await;
+    let a = object("a", &["bounce.example.com"]);
+    let (name, z1) = (domain("bounce.example.com"), zone_id("Z1"));
+    let view = |aws: &Aws| aws.name(a.sight(), &z1, &name, ANY);
+    operator.known(view).await;
+    let old = set(name.as_str(), "MX", 300, &["10 a.example"]);
+    let new = set(name.as_str(), "MX", 60, &["10 b.example"]);
+    let create = vec![Change::Create(old.clone())];
+    let swap = vec![Change::Delete(old), Change::Create(new.clone())];
+    for changes in [create, swap] {
+        let grant = a.name_grant(name.as_str());
+        let permit = operator.permit(|aws| aws.change_permit(&grant, &z1)).await;
+        operator.aws.change_records(permit, grant, &batch("Z1", changes)).await.unwrap();
+    }
+    assert_eq!(operator.known(view).await.sets, [new]);
+    assert_eq!(stage.calls(LIST), 1);
 }
 
 #[tokio::test]
