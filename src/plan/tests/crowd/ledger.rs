@@ -191,8 +191,9 @@ impl Crowd {
             let holder = by_marker.or_else(|| contenders.iter().min_by_key(|actor| rank(actor)));
             let holder = holder.map(|actor| actor.key());
             // What only a marker names is claimed by nobody else.
-            let mine = marked == Some(me.owner()) || holder.is_none_or(|key| key == me.key());
-            assert!(mine, "{who} writes at {place}, and {:?} holds it", marked);
+            let mine =
+                marked == Some(me.owner()) || holder.as_ref().is_none_or(|key| *key == me.key());
+            assert!(mine, "{who} writes at {place}, and {holder:?} holds it");
         }
     }
 

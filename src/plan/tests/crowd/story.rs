@@ -89,13 +89,6 @@ impl Crowd {
         self.touch(setting);
     }
 
-    /// One of the settings at which somebody else may be at work.
-    fn setting(&self, at: usize) -> Setting {
-        let account = if at & 4 == 0 { ACCOUNT } else { OTHER_ACCOUNT };
-        let identity = if at & 2 == 0 { DOMAIN } else { BELOW };
-        (account.to_owned(), identity.to_owned(), REGIONS[at & 1].to_owned())
-    }
-
     fn name(&self, who: usize) -> String {
         let spec = &self.actors[who % self.actors.len()].object.spec;
         format!("{}.{}", spec.subdomain, spec.domain)
@@ -109,7 +102,7 @@ impl Crowd {
     /// Others take away or replace what a setting holds. What was adopted is put
     /// back, and then stays.
     fn others_set(&mut self, at: usize, name: Option<&str>) {
-        let setting = self.setting(at);
+        let setting = setting(at);
         let held = self.held(&setting).map(str::to_owned);
         let marker = held.as_ref().and_then(|held| self.marker(held));
         let origin = marker.and_then(|marker| marker.regions.get(&setting.2).copied());
@@ -187,7 +180,7 @@ impl Crowd {
     fn meddle(&mut self, event: &Event) {
         match event {
             Event::Says(at, status) => {
-                let setting = self.setting(*at);
+                let setting = setting(*at);
                 let identity = self.identities.get_mut(&setting).unwrap();
                 if let Some(held) = &mut identity.mail_from {
                     held.status = *status;
@@ -273,4 +266,11 @@ impl Crowd {
             }
         }
     }
+}
+
+/// One of the settings at which somebody else may be at work.
+fn setting(at: usize) -> Setting {
+    let account = if at & 4 == 0 { ACCOUNT } else { OTHER_ACCOUNT };
+    let identity = if at & 2 == 0 { DOMAIN } else { BELOW };
+    (account.to_owned(), identity.to_owned(), REGIONS[at & 1].to_owned())
 }

@@ -12,7 +12,7 @@ const OPERATOR: &str = "arn:aws:iam::123456789012:role/operator";
 const USER: &str = "arn:aws:iam::123456789012:user/simulated";
 
 /// A stage on which [`OPERATOR`] trusts anybody and [`ROLE`] whom `statements` say.
-async fn stage(statements: Value) -> Stage {
+async fn stage(statements: &Value) -> Stage {
     let stage = Stage::quiet().await;
     stage.simulator.with(|world| {
         world.add_role(OPERATOR, Role::default());
@@ -22,12 +22,12 @@ async fn stage(statements: Value) -> Stage {
     stage
 }
 
-fn trust(stage: &Stage, statements: Value) {
+fn trust(stage: &Stage, statements: &Value) {
     let policy = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
     stage.simulator.with(|world| world.trust_policy(ROLE, &policy)).unwrap();
 }
 
-fn allow(principal: &str, actions: &[&str], condition: Value) -> Value {
+fn allow(principal: &str, actions: &[&str], condition: &Value) -> Value {
     json!({
         "Effect": "Allow", "Principal": {"AWS": principal}, "Action": actions,
         "Condition": condition,
@@ -64,7 +64,7 @@ async fn assume(
 
 #[tokio::test]
 async fn it_names_accounts_users_roles_and_single_sessions() {
-    let stage = stage(json!([])).await;
+    let stage = stage(&json!([])).await;
     let session = assume(&stage, user(ACCESS_KEY), OPERATOR, None, &[]).await.unwrap();
     let account_root = format!("arn:aws:iam::{ACCOUNT}:root");
     let one = "arn:aws:sts::123456789012:assumed-role/operator/me";
@@ -79,7 +79,7 @@ async fn it_names_accounts_users_roles_and_single_sessions() {
         ("arn:aws:iam::123456789012:role/another", false, false),
         ("210987654321", false, false),
     ] {
-        trust(&stage, json!([allow(principal, &["sts:AssumeRole"], json!({}))]));
+        trust(&stage, &json!([allow(principal, &["sts:AssumeRole"], &json!({}))]));
         let taken = assume(&stage, user(ACCESS_KEY), ROLE, None, &[]).await;
         assert_eq!(taken.is_ok(), as_user, "{principal} is the user");
         let taken = assume(&stage, session.clone(), ROLE, None, &[]).await;
@@ -87,7 +87,7 @@ async fn it_names_accounts_users_roles_and_single_sessions() {
     }
     trust(
         &stage,
-        json!([{
+        &json!([{
             "Effect": "Allow", "Principal": {"Service": "pods.eks.amazonaws.com"}, "Action": "sts:*",
         }]),
     );
@@ -102,9 +102,9 @@ async fn conditions_hold_of_the_external_id_and_of_each_tag() {
         "StringEquals": {"aws:RequestTag/namespace": ["mail", "other"]},
         "ForAllValues:StringEquals": {"aws:TagKeys": ["namespace", "cluster"]},
     });
-    let stage = stage(json!([
-        allow(ACCOUNT, &["sts:AssumeRole"], external),
-        allow(ACCOUNT, &["sts:TagSession"], tags),
+    let stage = stage(&json!([
+        allow(ACCOUNT, &["sts:AssumeRole"], &external),
+        allow(ACCOUNT, &["sts:TagSession"], &tags),
     ]))
     .await;
     let mail = [("namespace", "mail")];
@@ -127,11 +127,11 @@ async fn conditions_hold_of_the_external_id_and_of_each_tag() {
 
 #[tokio::test]
 async fn a_deny_wins_and_the_document_goes_with_its_role() {
-    let every = allow("*", &["*"], json!({}));
+    let every = allow("*", &["*"], &json!({}));
     let deny = json!({
         "Effect": "Deny", "Principal": {"AWS": USER}, "Action": "sts:TagSession",
     });
-    let stage = stage(json!([every, deny])).await;
+    let stage = stage(&json!([every, deny])).await;
     let mail = [("namespace", "mail")];
     let ask = async |tags| {
         let found = assume(&stage, user(ACCESS_KEY), ROLE, Some("owner/mail"), tags).await;
@@ -139,7 +139,7 @@ async fn a_deny_wins_and_the_document_goes_with_its_role() {
     };
     assert_eq!(ask(&mail).await, Err("sts:TagSession".to_owned()));
     assert_eq!(ask(&[]).await, Ok(()));
-    trust(&stage, json!([]));
+    trust(&stage, &json!([]));
     assert_eq!(ask(&[]).await, Err("sts:AssumeRole".to_owned()), "denied by default");
     stage.simulator.with(|world| world.add_role(ROLE, Role::default()));
     assert_eq!(ask(&mail).await, Ok(()), "a new role, which trusts anybody");
