@@ -120,9 +120,9 @@ async fn a_thousand_zones_are_found_by_their_pages() {
     let ask = |aws: &Aws, n: usize| aws.zones(a.sight(), &names[n], from);
     let found = operator.all_known(names.len(), ask).await;
     for (n, zones) in found.iter().enumerate() {
-        let named: Vec<_> = zones.iter().map(|zone| zone.name.to_string()).collect();
+        let seen: Vec<_> = zones.iter().map(|zone| zone.name.to_string()).collect();
         let expected = if n < 1000 { vec![format!("d{n}.com")] } else { Vec::new() };
-        assert_eq!(named, expected);
+        assert_eq!(seen, expected);
     }
     assert_eq!(stage.calls(ZONES), 10);
     let ask = |aws: &Aws, n: usize| aws.zones(a.sight(), &names[n], from);

@@ -245,8 +245,8 @@ async fn read_page(
     if page.next.as_ref() == Some(start) {
         return Err(Error::incomplete(&target, "a next page"));
     }
-    let sent = *lock(&left);
-    Ok((sent, page))
+    let left = *lock(&left);
+    Ok((left, page))
 }
 
 fn page(answer: ListHostedZonesByNameOutput) -> Page<Zone> {
