@@ -120,9 +120,9 @@ async fn a_thousand_zones_are_found_by_their_pages() {
     let ask = |aws: &Aws, n: usize| aws.zones(a.sight(), &names[n], from);
     let found = operator.all_known(names.len(), ask).await;
     for (n, zones) in found.iter().enumerate() {
-        let seen: Vec<_> = zones.iter().map(|zone| zone.name.to_string()).collect();
+        let shown: Vec<_> = zones.iter().map(|zone| zone.name.to_string()).collect();
         let expected = if n < 1000 { vec![format!("d{n}.com")] } else { Vec::new() };
-        assert_eq!(seen, expected);
+        assert_eq!(shown, expected);
     }
     assert_eq!(stage.calls(ZONES), 10);
     let ask = |aws: &Aws, n: usize| aws.zones(a.sight(), &names[n], from);
@@ -158,10 +158,9 @@ async fn what_is_held_of_a_zone_does_not_outlive_a_change_to_it() {
     let held = operator.known(around).await;
     assert_eq!((held, stage.calls(LIST)), (Surroundings::default(), 1), "of the page before");
     let grant = a.name_grant(name.as_str());
-    let permit = operator.permit(|aws| aws.change_permit(&grant, &z1)).await;
     let created = set(name.as_str(), "MX", 300, &["10 a.example"]);
     let batch = batch("Z1", vec![Change::Create(created.clone())]);
-    operator.aws.change_records(permit, grant, &batch).await.unwrap();
+    operator.change(grant, batch).await.unwrap();
     assert_eq!(operator.known(view).await.sets, [created]);
     assert_eq!(operator.known(around).await.wildcard.unwrap(), "*.bounce.example.com");
 }
@@ -208,8 +207,7 @@ async fn a_name_is_not_read_again_for_a_change_that_was_made() {
     let swap = vec![Change::Delete(old), Change::Create(new.clone())];
     for changes in [create, swap] {
         let grant = a.name_grant(name.as_str());
-        let permit = operator.permit(|aws| aws.change_permit(&grant, &z1)).await;
-        operator.aws.change_records(permit, grant, &batch("Z1", changes)).await.unwrap();
+        operator.change(grant, batch("Z1", changes)).await.unwrap();
     }
     assert_eq!(operator.known(view).await.sets, [new]);
     assert_eq!(stage.calls(LIST), 1);

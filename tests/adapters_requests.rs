@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 mod adapters_support;
 
 use adapters_support::canned::{Answer, Canned};
-use adapters_support::{ANY, REGION, batch, domain, fast, mail_from, object, region, set, zone_id};
+use adapters_support::{ANY, REGION, batch, domain, fast, mail_from, object, region, set};
 
 const UNSET: &str = r#"<GetIdentityMailFromDomainAttributesResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><GetIdentityMailFromDomainAttributesResult><MailFromDomainAttributes><entry><key>example.com</key><value><BehaviorOnMXFailure>UseDefaultValue</BehaviorOnMXFailure></value></entry></MailFromDomainAttributes></GetIdentityMailFromDomainAttributesResult></GetIdentityMailFromDomainAttributesResponse>"#;
 
@@ -50,7 +50,7 @@ async fn a_put_names_domain_and_behaviour_and_a_clear_sends_the_empty_name() {
 async fn a_change_is_sent_as_deletes_and_creates_in_order_and_never_upserts() {
     let canned = Canned::default();
     canned.ok(CHANGED);
-    let operator = canned.operator(fast()).await;
+    let mut operator = canned.operator(fast()).await;
     let name = "bounce.example.com";
     let a = object("a", &[name]);
     let changes = vec![
@@ -58,10 +58,8 @@ async fn a_change_is_sent_as_deletes_and_creates_in_order_and_never_upserts() {
         Change::Create(set(name, "TXT", 300, &["\"v=spf1 include:amazonses.com ~all\"", "\"x\""])),
         Change::Create(set(name, "MX", 300, &["10 feedback-smtp.us-east-1.amazonses.com"])),
     ];
-    let grant = a.name_grant(name);
-    let permit = operator.aws.change_permit(&grant, &zone_id("Z1")).unwrap();
-    let id = operator.aws.change_records(permit, grant, &batch("Z1", changes)).await.unwrap();
-    assert_eq!(id, "C1");
+    let made = operator.change(a.name_grant(name), batch("Z1", changes)).await.unwrap();
+    assert_eq!(made.id, "C1");
     let sent = canned.sent();
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0].line, "POST /2013-04-01/hostedzone/Z1/rrset");
@@ -89,7 +87,7 @@ async fn a_change_is_sent_as_deletes_and_creates_in_order_and_never_upserts() {
 #[tokio::test(start_paused = true)]
 async fn nothing_leaves_that_grant_and_permit_are_not_for() {
     let canned = Canned::default();
-    let operator = canned.operator(fast()).await;
+    let mut operator = canned.operator(fast()).await;
     let a = object("a", &["bounce.example.com"]);
     let other = region("eu-west-1");
     let behavior = BehaviorOnMxFailure::UseDefaultValue;
@@ -109,16 +107,15 @@ async fn nothing_leaves_that_grant_and_permit_are_not_for() {
     alias.routing = ses_mailfrom::mail::Routing::Alias;
     for batch in [
         batch("Z1", vec![Change::Create(mx("other.example.com"))]),
-        batch("Z2", vec![Change::Create(mx("bounce.example.com"))]),
         batch("Z1", vec![Change::Delete(alias)]),
         batch("Z1", vec![]),
     ] {
-        second().await;
-        let grant = a.name_grant("bounce.example.com");
-        let permit = operator.aws.change_permit(&grant, &zone_id("Z1")).unwrap();
-        let refused = operator.aws.change_records(permit, grant, &batch).await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::BadRequest, "{batch:?}");
+        let refused = operator.change(a.name_grant("bounce.example.com"), batch).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::BadRequest);
     }
+    let batch = batch("Z1", vec![Change::Create(mx("bounce.example.com"))]);
+    let refused = operator.change(a.grant(REGION), batch).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::BadRequest);
     assert!(canned.sent().is_empty());
 }
 
@@ -195,36 +192,23 @@ async fn a_question_whose_authority_ended_while_it_waited_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_whose_authority_has_ended_is_not_sent_and_its_permit_goes_back() {
+async fn a_put_whose_authority_has_ended_is_not_sent_and_its_permit_goes_back() {
     let canned = Canned::default();
-    let operator = canned.operator(Settings { ses_rate: 1.0, route53_rate: 1.0, ..fast() }).await;
+    let operator = canned.operator(Settings { ses_rate: 1.0, ..fast() }).await;
     let a = object("a", &["bounce.example.com"]);
     let us = region(REGION);
-    let (put, change) = (a.grant(REGION), a.name_grant("bounce.example.com"));
+    let put = a.grant(REGION);
     let put_permit = operator.aws.put_permit(&put, &us).unwrap();
-    let change_permit = operator.aws.change_permit(&change, &zone_id("Z1")).unwrap();
-    let mx = set("bounce.example.com", "MX", 300, &["10 mx.example.net"]);
-    let changes = vec![Change::Create(mx)];
     a.lose_authority();
     let name = mail_from("bounce.example.com");
     let default = BehaviorOnMxFailure::UseDefaultValue;
-    let refused = [
-        operator.aws.put_mail_from(put_permit, put, &us, Some(&name), default).await.unwrap_err(),
-        operator
-            .aws
-            .change_records(change_permit, change, &batch("Z1", changes))
-            .await
-            .unwrap_err(),
-    ];
-    for error in refused {
-        assert_eq!(error.kind(), ErrorKind::Revoked, "{error}");
-        assert!(error.is_outdated(), "it is decided again at once");
-    }
+    let put = operator.aws.put_mail_from(put_permit, put, &us, Some(&name), default).await;
+    let error = put.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Revoked, "{error}");
+    assert!(error.is_outdated(), "it is decided again at once");
     assert!(canned.sent().is_empty());
     let b = object("b", &["bounce.example.com"]);
-    let (put, change) = (b.grant(REGION), b.name_grant("bounce.example.com"));
-    assert!(operator.aws.put_permit(&put, &us).is_some());
-    assert!(operator.aws.change_permit(&change, &zone_id("Z1")).is_some());
+    assert!(operator.aws.put_permit(&b.grant(REGION), &us).is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -344,41 +328,6 @@ async fn a_permit_that_is_dropped_goes_to_the_next_in_line() {
     assert!(begun.elapsed() < Duration::from_secs(1));
     assert!(operator.aws.put_permit(&b.grant(REGION), &us).is_some());
     assert!(canned.sent().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_zone_has_one_writer_at_a_time() {
-    let canned = Canned::default();
-    let mut operator = canned.operator(fast()).await;
-    let names = ["x.example.com", "y.example.com"];
-    let (a, b) = (object("a", &names), object("b", &names));
-    let (grant_a, grant_b) = (a.name_grant(names[0]), b.name_grant(names[1]));
-    let (z1, z2) = (zone_id("Z1"), zone_id("Z2"));
-    let first = operator.aws.change_permit(&grant_a, &z1).unwrap();
-    tokio::time::advance(Duration::from_mins(1)).await;
-    assert!(operator.aws.change_permit(&grant_b, &z1).is_none(), "a is writing to Z1");
-    drop(operator.permit(|aws| aws.change_permit(&grant_b, &z2)).await);
-    assert!(!operator.anybody_woken());
-    drop(first);
-    assert_eq!(operator.woken().await, b.key());
-    assert!(operator.aws.change_permit(&grant_b, &z1).is_some());
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_does_not_fetch_a_permit_does_not_keep_the_zone() {
-    let canned = Canned::default();
-    let mut operator = canned.operator(fast()).await;
-    let names = ["x.example.com"];
-    let (a, b, c) = (object("a", &names), object("b", &names), object("c", &names));
-    let zone = zone_id("Z1");
-    let first = operator.aws.change_permit(&a.name_grant(names[0]), &zone).unwrap();
-    for actor in [&b, &c] {
-        assert!(operator.aws.change_permit(&actor.name_grant(names[0]), &zone).is_none());
-    }
-    drop(first);
-    assert_eq!(operator.woken().await, b.key());
-    assert_eq!(operator.woken().await, c.key(), "b let its permit lapse");
-    assert!(operator.aws.change_permit(&c.name_grant(names[0]), &zone).is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use aws_simulator::{
 };
 use jiff::Timestamp;
 use ses_mailfrom::authority::{Service, ServiceCredentials};
-use ses_mailfrom::aws::{Aws, Error, ErrorKind, Reply, Settings};
+use ses_mailfrom::aws::{Aws, Error, ErrorKind, Handed, Reply, Settings};
 use ses_mailfrom::clock::Clock;
 use ses_mailfrom::mail::{BehaviorOnMxFailure, Change};
 
@@ -18,7 +18,7 @@ mod adapters_support;
 
 use adapters_support::{
     ANY, Actor, Operator, REGION, batch, domain, fast, mail_from, object, object_with, region,
-    role, sdk, ses_says, set, zone_id,
+    role, sdk, ses_says, set,
 };
 
 const SES_ACCOUNT: &str = "111111111111";
@@ -128,11 +128,9 @@ async fn each_service_is_called_in_its_own_account() {
     let (behavior, name) = (BehaviorOnMxFailure::UseDefaultValue, mail_from(NAME));
     let (grant, place) = (a.grant(REGION), region(REGION));
     operator.aws.put_mail_from(permit, grant, &place, Some(&name), behavior).await.unwrap();
-    let permit =
-        operator.permit(|aws| aws.change_permit(&a.name_grant(NAME), &zone_id("Z1"))).await;
     let mx = Change::Create(set(NAME, "MX", 300, &["10 feedback-smtp.us-east-1.amazonses.com"]));
     let batch = batch("Z1", vec![mx]);
-    operator.aws.change_records(permit, a.name_grant(NAME), &batch).await.unwrap();
+    operator.change(a.name_grant(NAME), batch).await.unwrap();
     stage.edit(|world| {
         assert!(world.mail_from_status(SES_ACCOUNT, REGION, "example.com").is_some());
         assert!(world.record_set("Z1", NAME, aws_simulator::RecordType::MX).is_some());
@@ -334,4 +332,31 @@ async fn two_roles_of_one_account_share_its_quota() {
     }
     let throttled = operator.calls().iter().filter(|call| call.ends_with("Throttled")).count();
     assert!(throttled <= 2, "{throttled} of 30 calls were throttled");
+}
+
+#[tokio::test]
+async fn changes_to_one_zone_with_two_roles_are_never_in_one_batch() {
+    let stage = Stage::new().await;
+    let second = "arn:aws:iam::222222222222:role/second";
+    stage.edit(|world| world.add_role(second, trusting()));
+    let mut operator = stage.operator();
+    let names: Vec<String> = (0..4).map(|n| format!("n{n}.example.com")).collect();
+    let credentials = |arn| ServiceCredentials { ses: role(SES_ROLE), route53: role(arn) };
+    let of = |n: usize, arn| object_with(&format!("a{n}"), &[&names[n]], credentials(arn));
+    let roles = [DNS_ROLE, second, DNS_ROLE, second];
+    let actors: Vec<Actor> = roles.into_iter().enumerate().map(|(n, arn)| of(n, arn)).collect();
+    for (actor, name) in actors.iter().zip(&names) {
+        let mx = Change::Create(set(name, "MX", 300, &["10 mx.example"]));
+        let batch = Arc::new(batch("Z1", vec![mx]));
+        assert_eq!(operator.aws.change_records(actor.name_grant(name), &batch), Handed::New);
+    }
+    for actor in &actors {
+        operator.ended(&actor.key()).await.unwrap();
+    }
+    let calls = stage.calls("ChangeResourceRecordSets");
+    let sent: Vec<String> = calls.iter().map(|call| call.targets.join(", ")).collect();
+    assert_eq!(
+        sent,
+        ["Z1, n0.example.com MX, n2.example.com MX", "Z1, n1.example.com MX, n3.example.com MX",]
+    );
 }

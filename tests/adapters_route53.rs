@@ -66,9 +66,8 @@ async fn change(
     actor: &Actor,
     changes: Vec<Change>,
 ) -> Result<String, Error> {
-    let grant = actor.name_grant(NAME);
-    let permit = operator.permit(|aws| aws.change_permit(&grant, &zone_id("Z1"))).await;
-    operator.aws.change_records(permit, grant, &batch("Z1", changes)).await
+    let made = operator.change(actor.name_grant(NAME), batch("Z1", changes)).await;
+    made.map(|made| made.id)
 }
 
 fn mx(value: &str) -> RecordSet {
@@ -295,19 +294,20 @@ async fn a_zone_that_is_gone_is_not_found() {
 #[tokio::test]
 async fn troubles_of_a_change_are_told_apart() {
     let (stage, mut operator, a) = example().await;
+    let busy = 4;
     let prior = Trouble::Refuse {
         status: 400,
         code: "PriorRequestNotComplete".to_owned(),
         message: "The request was rejected because Route 53 was still processing a prior request."
             .to_owned(),
     };
-    for (trouble, kind, transient) in [
-        (prior, ErrorKind::PriorRequest, true),
-        (Trouble::AccessDenied, ErrorKind::AccessDenied, false),
-        (Trouble::Throttle, ErrorKind::Throttled, true),
-        (Trouble::Fail(500), ErrorKind::Unavailable, true),
+    for (trouble, times, kind, transient) in [
+        (prior, busy, ErrorKind::PriorRequest, true),
+        (Trouble::AccessDenied, 1, ErrorKind::AccessDenied, false),
+        (Trouble::Throttle, busy, ErrorKind::Throttled, true),
+        (Trouble::Fail(500), 1, ErrorKind::Unavailable, true),
     ] {
-        stage.sim.add_fault(Fault::once(Matching::action(CHANGE), trouble));
+        stage.sim.add_fault(Fault::once(Matching::action(CHANGE), trouble).times(times));
         let error = change(&mut operator, &a, vec![Change::Create(mx("10 a.example"))]).await;
         let error = error.unwrap_err();
         assert_eq!((error.kind(), error.is_transient()), (kind, transient), "{error}");
@@ -343,4 +343,58 @@ async fn an_answer_stands_for_all_who_ask_until_it_is_too_old_for_them() {
     assert_eq!(lists(), 1);
     view(&mut operator, &b, NAME).await;
     assert_eq!(lists(), 2);
+}
+
+#[tokio::test]
+async fn what_stands_after_a_change_is_known_without_reading_it_again() {
+    let (stage, mut operator, a) = example().await;
+    let lists = || stage.sim.with(|world| world.calls_of(LIST).count());
+    let other = set(NAME, "TXT", 60, &["\"theirs\""]);
+    stage.add(NAME, SimType::TXT, &["\"theirs\""]);
+    stage.sim.with(|world| {
+        let theirs = SimSet::new(NAME, SimType::TXT, 60, &["\"theirs\""]).unwrap();
+        world.put_record_set("Z1", theirs).unwrap();
+    });
+    let ask = |aws: &Aws| aws.name(a.sight(), &zone_id("Z1"), &domain(NAME), ANY);
+    let read = operator.settle(ask).await;
+    let Reply::Known { sent, .. } = read else { panic!("{read:?}") };
+    let (first, second) = (mx("10 one.example"), mx("10 two.example"));
+    change(&mut operator, &a, vec![Change::Create(first.clone())]).await.unwrap();
+    let swap = vec![Change::Delete(first), Change::Create(second.clone())];
+    change(&mut operator, &a, swap).await.unwrap();
+    let value = NameView { sets: vec![other, second] };
+    assert_eq!(ask(&operator.aws), Reply::Known { sent, value: value.clone() });
+    assert_eq!(lists(), 1);
+    let later = sent + Duration::from_nanos(1);
+    let ask = |aws: &Aws| aws.name(a.sight(), &zone_id("Z1"), &domain(NAME), later);
+    assert_eq!(ask(&operator.aws), Reply::NotYet, "of the rest it tells no more than before");
+    let mut seen = operator.known(ask).await.sets;
+    seen.sort_by(|one, other| other.ttl.cmp(&one.ttl).reverse());
+    assert_eq!(seen, value.sets);
+}
+
+#[tokio::test]
+async fn one_record_that_can_never_be_made_costs_a_full_batch_few_calls() {
+    let (stage, mut operator, _) = example().await;
+    let names: Vec<String> = (0..250).map(|n| format!("n{n}.example.com")).collect();
+    let actors: Vec<Actor> =
+        names.iter().enumerate().map(|(n, name)| object(&format!("o{n}"), &[name])).collect();
+    let hand_over = |aws: &Aws, at: usize, value: &str| {
+        let set = set(&names[at], "TXT", 300, &[value, "\"b\"", "\"c\"", "\"d\""]);
+        let batch = batch("Z1", vec![Change::Create(set)]);
+        aws.change_records(actors[at].name_grant(&names[at]), &std::sync::Arc::new(batch));
+    };
+    for at in 0..250 {
+        hand_over(&operator.aws, at, if at == 171 { "not quoted" } else { "\"a\"" });
+    }
+    for (at, actor) in actors.iter().enumerate() {
+        let ended = operator.ended(&actor.key()).await;
+        assert_eq!(ended.is_ok(), at != 171, "{at}: {ended:?}");
+    }
+    let calls = || stage.sim.with(|world| world.calls_of(CHANGE).count());
+    assert!(calls() <= 1 + 2 * 8, "{} calls", calls());
+    let before = calls();
+    hand_over(&operator.aws, 171, "not quoted");
+    operator.ended(&actors[171].key()).await.unwrap_err();
+    assert_eq!(calls(), before + 1);
 }

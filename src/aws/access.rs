@@ -14,13 +14,15 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::call::{Operation, Target};
 use super::caller::{Caller, Callers, Payer};
 use super::clients::Clients;
-use super::lane::{Event, Lane};
+use super::lane::Lane;
+use super::line::Linger;
 use super::lock;
 use super::memo::{Asked, Memo};
 use super::memos::Memos;
@@ -33,8 +35,8 @@ use crate::authority::{Credentials, ObjectKey, Sight};
 use crate::clock::Clock;
 use crate::mail::{DomainName, HostedZoneId, NameView, Region};
 
-/// A read that AWS throttles is sent again so often; then it has failed.
-const THROTTLED_TRIES: u32 = 4;
+/// A call that AWS throttles is sent again so often; then it has failed.
+pub(super) const THROTTLED_TRIES: u32 = 4;
 
 /// STS has no quota that one process could meet; this keeps a fault from
 /// becoming a storm.
@@ -65,6 +67,8 @@ pub(super) struct Access {
     sweeps: Mutex<HashMap<Payer, Arc<Pace>>>,
     pub(super) watchers: Watchers,
     pub(super) writers: Mutex<Writers>,
+    /// A batch of changes is through.
+    pub(super) sent: Notify,
     pub(super) wake: Wake,
     observer: Observer,
     lanes: Mutex<HashMap<LaneKey, Arc<Lane>>>,
@@ -118,11 +122,15 @@ impl Access {
             zones: Mutex::default(),
             sweeps: Mutex::default(),
             callers: Callers::new(clients, &settings.owner_id),
+            writers: Mutex::new(Writers::new(Linger {
+                newcomer: settings.linger,
+                longest: settings.linger_max,
+            })),
+            sent: Notify::new(),
             settings,
             clock,
             ses: Mutex::default(),
             watchers: Watchers::default(),
-            writers: Mutex::default(),
             wake,
             observer,
             lanes: Mutex::default(),
@@ -259,11 +267,8 @@ impl Access {
         self.spawn(async move {
             loop {
                 let step = lane.step(Instant::now());
-                for event in step.events {
-                    match event {
-                        Event::Reserved(holder) => (access.wake)(&holder.object),
-                        Event::Lapsed(holder) => access.release(&holder, false),
-                    }
+                for object in step.reserved {
+                    (access.wake)(&object);
                 }
                 let Some(next) = step.next else { return };
                 lane.wait(next).await;

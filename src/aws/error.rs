@@ -10,8 +10,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::call::Target;
+use super::call::{Operation, Target};
 use super::clearance::NotCleared;
+use super::route53::clauses;
 use super::text::legible;
 use crate::authority::Credentials;
 
@@ -70,14 +71,15 @@ impl ErrorKind {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Error {
     kind: ErrorKind,
-    /// `ses:GetEmailIdentity`, as IAM policies write it.
-    action: String,
+    operation: Operation,
     /// What it was about.
     thing: String,
     /// Who asked.
     who: Credentials,
     /// AWS's own words where they tell something, made legible.
     detail: String,
+    /// Of a refused batch: what Route 53 says against it, one by one and whole.
+    clauses: Box<[String]>,
 }
 
 impl Error {
@@ -107,6 +109,22 @@ impl Error {
     /// With whose credentials the call was made.
     pub(super) fn met_by(self, credentials: &Credentials) -> Self {
         Self { who: credentials.clone(), ..self }
+    }
+
+    /// What Route 53 says against a batch that it refused.
+    pub(super) fn clauses(&self) -> &[String] {
+        &self.clauses
+    }
+
+    /// The same failure of one thing among those that the call was about, in
+    /// these words where they are known to be about it.
+    pub(super) fn about(&self, thing: String, said: &[&str]) -> Self {
+        let detail = if said.is_empty() {
+            self.detail.clone()
+        } else {
+            legible(&format!("[{}]", said.join(", ")))
+        };
+        Self { thing, detail, clauses: Box::default(), ..self.clone() }
     }
 
     /// Why a role cannot be assumed: what STS refuses there is about the role,
@@ -148,9 +166,14 @@ impl Error {
     }
 
     fn new(target: &Target, kind: ErrorKind, detail: &str) -> Self {
-        let action = target.operation.iam_action();
-        let (thing, who) = (target.thing.clone(), Credentials::Ambient);
-        Self { kind, action, thing, who, detail: legible(detail) }
+        Self {
+            kind,
+            operation: target.operation,
+            thing: target.thing.clone(),
+            who: Credentials::Ambient,
+            detail: legible(detail),
+            clauses: Box::default(),
+        }
     }
 
     pub(super) fn from_sdk<E>(target: &Target, error: &SdkError<E, HttpResponse>) -> Self
@@ -158,14 +181,15 @@ impl Error {
         E: StdError + ProvideErrorMetadata + 'static,
     {
         let (kind, detail) = classify(error);
-        Self::new(target, kind, &detail)
+        let clauses = source::<InvalidChangeBatch>(error).map(batch_clauses).unwrap_or_default();
+        Self { clauses, ..Self::new(target, kind, &detail) }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, action, thing, who, detail } = self;
-        write!(f, "{action} on {thing}: ")?;
+        let Self { kind, operation, thing, who, detail, clauses: _ } = self;
+        write!(f, "{} on {thing}: ", operation.iam_action())?;
         match kind {
             ErrorKind::AccessDenied => write!(f, "access denied to {who}"),
             ErrorKind::Credentials if self.ends_session() => {
@@ -290,6 +314,14 @@ fn batch_text(batch: &InvalidChangeBatch) -> String {
     }
 }
 
+fn batch_clauses(batch: &InvalidChangeBatch) -> Box<[String]> {
+    let clauses: Vec<String> = match batch.messages() {
+        [] => clauses(batch.message().unwrap_or_default()),
+        texts => texts.iter().flat_map(|text| clauses(text)).collect(),
+    };
+    clauses.into()
+}
+
 /// The first error of a type on the way to the root cause.
 fn source<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
@@ -310,7 +342,6 @@ mod tests {
     use aws_smithy_runtime_api::http::StatusCode;
     use aws_smithy_types::body::SdkBody;
 
-    use super::super::call::Operation;
     use super::*;
     use crate::mail::RoleArn;
 

@@ -12,32 +12,16 @@ use super::bucket::Bucket;
 use super::lock;
 use super::queue::FairQueue;
 use crate::authority::ObjectKey;
-use crate::mail::HostedZoneId;
 
 /// A permit that nobody fetches goes back after this time: its object was
 /// woken, was planned again, and does not need it any more.
 const LAPSE: Duration = Duration::from_secs(10);
 
-/// For whom a permit is reserved, and for which zone if it is one of Route 53.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(super) struct Holder {
-    pub(super) object: ObjectKey,
-    pub(super) zone: Option<HostedZoneId>,
-}
-
-/// What happened to a permit that was waited for.
-#[derive(Debug, Eq, PartialEq)]
-pub(super) enum Event {
-    /// It is there: wake the object.
-    Reserved(Holder),
-    /// It was not fetched.
-    Lapsed(Holder),
-}
-
 /// What the lane's worker does next.
 #[derive(Debug)]
 pub(super) struct Step {
-    pub(super) events: Vec<Event>,
+    /// Whose permits are there now: wake them.
+    pub(super) reserved: Vec<ObjectKey>,
     /// When to look again; `None` where nothing is left to wait for.
     pub(super) next: Option<Instant>,
 }
@@ -45,7 +29,7 @@ pub(super) struct Step {
 #[derive(Debug)]
 enum Waiting {
     Call(oneshot::Sender<()>),
-    Permit(Holder),
+    Permit(ObjectKey),
 }
 
 #[derive(Debug)]
@@ -53,9 +37,9 @@ struct State {
     bucket: Bucket,
     queue: FairQueue<Waiting>,
     /// With whether a person waits for it.
-    queued: HashMap<Holder, bool>,
+    queued: HashMap<ObjectKey, bool>,
     /// With the moment at which each lapses.
-    reserved: HashMap<Holder, Instant>,
+    reserved: HashMap<ObjectKey, Instant>,
     working: bool,
 }
 
@@ -122,7 +106,7 @@ impl Lane {
 
     /// A permit: the one that is reserved, or one that nobody waits for;
     /// otherwise the holder is queued for one, once.
-    pub(super) fn ask(self: &Arc<Self>, holder: &Holder, urgent: bool) -> Asked {
+    pub(super) fn ask(self: &Arc<Self>, holder: &ObjectKey, urgent: bool) -> Asked {
         let mut state = lock(&self.state);
         let unclaimed = || Asked::Now(Token { lane: Arc::clone(self), spent: false });
         if state.reserved.remove(holder).is_some() {
@@ -134,21 +118,15 @@ impl Lane {
         Asked::Later { start: self.push_permit(&mut state, holder, urgent) }
     }
 
-    /// Queues for a permit without taking one now.
-    pub(super) fn queue_permit(&self, holder: &Holder, urgent: bool) -> bool {
-        let mut state = lock(&self.state);
-        self.push_permit(&mut state, holder, urgent)
-    }
-
     /// Queues a holder once; one that has become urgent is queued again, in
     /// front, and its first place then passes it by.
-    fn push_permit(&self, state: &mut State, holder: &Holder, urgent: bool) -> bool {
+    fn push_permit(&self, state: &mut State, holder: &ObjectKey, urgent: bool) -> bool {
         let queued = state.queued.get(holder).copied();
         if queued.is_some_and(|before| before || !urgent) {
             return false;
         }
         state.queued.insert(holder.clone(), urgent);
-        state.queue.push(&holder.object.namespace, urgent, Waiting::Permit(holder.clone()));
+        state.queue.push(&holder.namespace, urgent, Waiting::Permit(holder.clone()));
         self.start(state)
     }
 
@@ -163,13 +141,14 @@ impl Lane {
     pub(super) fn step(&self, now: Instant) -> Step {
         let mut state = lock(&self.state);
         let state = &mut *state;
-        let mut events = state.lapse(now);
+        state.lapse(now);
+        let mut reserved = Vec::new();
         while !state.queue.is_empty() && state.bucket.take(now) {
             match state.queue.pop() {
                 Some(Waiting::Permit(holder)) => {
                     if state.queued.remove(&holder).is_some() {
                         state.reserved.insert(holder.clone(), now + LAPSE);
-                        events.push(Event::Reserved(holder));
+                        reserved.push(holder);
                     } else {
                         state.bucket.give_back();
                     }
@@ -186,7 +165,7 @@ impl Lane {
         let token = (!state.queue.is_empty()).then(|| state.bucket.ready_at(now));
         let next = [lapse, token].into_iter().flatten().min();
         state.working = next.is_some();
-        Step { events, next }
+        Step { reserved, next }
     }
 
     /// Waits until `next`, or until something changes before.
@@ -195,6 +174,12 @@ impl Lane {
             () = tokio::time::sleep_until(next) => {}
             () = self.changed.notified() => {}
         }
+    }
+
+    /// A turn that came was not needed.
+    pub(super) fn give_back(&self) {
+        lock(&self.state).bucket.give_back();
+        self.changed.notify_one();
     }
 
     /// What AWS made of a call of this lane.
@@ -206,14 +191,12 @@ impl Lane {
 }
 
 impl State {
-    fn lapse(&mut self, now: Instant) -> Vec<Event> {
-        let due = self.reserved.iter().filter(|(_, at)| **at <= now);
-        let due: Vec<Holder> = due.map(|(holder, _)| holder.clone()).collect();
-        for holder in &due {
-            self.reserved.remove(holder);
+    fn lapse(&mut self, now: Instant) {
+        let before = self.reserved.len();
+        self.reserved.retain(|_, at| *at > now);
+        for _ in self.reserved.len()..before {
             self.bucket.give_back();
         }
-        due.into_iter().map(Event::Lapsed).collect()
     }
 }
 
@@ -221,9 +204,8 @@ impl State {
 mod tests {
     use super::*;
 
-    fn holder(name: &str) -> Holder {
-        let object = ObjectKey { namespace: name.into(), name: name.into() };
-        Holder { object, zone: None }
+    fn holder(name: &str) -> ObjectKey {
+        ObjectKey { namespace: name.into(), name: name.into() }
     }
 
     fn taken(asked: Asked) -> Option<Token> {
@@ -246,10 +228,10 @@ mod tests {
         assert!(matches!(lane.ask(&holder("c"), false), Asked::Later { start: false }));
         let now = Instant::now();
         let step = lane.step(now);
-        assert!(step.events.is_empty());
+        assert!(step.reserved.is_empty());
         assert_eq!(step.next, Some(now + Duration::from_secs(1)));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(lane.step(Instant::now()).events, [Event::Reserved(holder("b"))]);
+        assert_eq!(lane.step(Instant::now()).reserved, [holder("b")]);
         assert!(taken(lane.ask(&holder("c"), false)).is_none(), "b's permit is not c's");
         assert!(taken(lane.ask(&holder("b"), false)).is_some());
     }
@@ -260,11 +242,10 @@ mod tests {
         let token = taken(lane.ask(&holder("a"), false));
         assert!(taken(lane.ask(&holder("b"), false)).is_none());
         drop(token);
-        assert_eq!(lane.step(Instant::now()).events, [Event::Reserved(holder("b"))]);
+        assert_eq!(lane.step(Instant::now()).reserved, [holder("b")]);
         assert!(taken(lane.ask(&holder("c"), false)).is_none());
         tokio::time::advance(LAPSE).await;
-        let events = lane.step(Instant::now()).events;
-        assert_eq!(events, [Event::Lapsed(holder("b")), Event::Reserved(holder("c"))]);
+        assert_eq!(lane.step(Instant::now()).reserved, [holder("c")]);
         assert!(taken(lane.ask(&holder("b"), false)).is_none());
     }
 
@@ -292,9 +273,9 @@ mod tests {
         let mut served = Vec::new();
         for _ in 0..4 {
             tokio::time::advance(Duration::from_secs(1)).await;
-            served.extend(lane.step(Instant::now()).events);
+            served.extend(lane.step(Instant::now()).reserved);
         }
-        assert_eq!(served, [Event::Reserved(holder("c")), Event::Reserved(holder("b"))]);
+        assert_eq!(served, [holder("c"), holder("b")]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,9 +4,12 @@
 //! - A **read** answers at once: what is known and fresh enough, or that the
 //!   last try failed, or *not yet*. On *not yet* the question is queued, and the
 //!   object is woken when its answer is there.
-//! - A **write** needs a permit, which is there now or not yet; again the object
+//! - A **put** needs a permit, which is there now or not yet; again the object
 //!   is woken. Between asking and having it, the object may be planned anew, and
 //!   a permit that is not needed any more goes back by being dropped.
+//! - A **change** of records is handed over to the writer of its zone, which sends
+//!   those of many objects together. The object is woken when it has ended; until
+//!   it is sent it can be taken back.
 //!
 //! Every call makes one attempt. What is throttled slows its bucket down.
 
@@ -19,6 +22,7 @@ mod clearance;
 mod clients;
 mod error;
 mod lane;
+mod line;
 mod memo;
 mod memos;
 mod permit;
@@ -33,6 +37,7 @@ mod text;
 mod watchers;
 mod writers;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -44,11 +49,12 @@ pub use call::{Call, Operation};
 pub use clearance::Clearance;
 pub use clients::load_config;
 pub use error::{Error, ErrorKind};
-pub use permit::{ChangePermit, PutPermit};
+pub use permit::PutPermit;
+pub use writers::{Changed, Endings, Handed};
 
 use access::{Access, Ask, LaneKey, Tasks};
 use clients::Clients;
-use lane::{Asked as Permit, Holder};
+use lane::Asked as Permit;
 use memo::{Asked, Backoff};
 use route53::ChangeOf;
 use ses::Subject;
@@ -121,6 +127,10 @@ pub struct Settings {
     pub route53_rate: f64,
     /// A call without answer has failed after this.
     pub request_timeout: Duration,
+    /// A change batch waits so long for company after its last newcomer…
+    pub linger: Duration,
+    /// …and after its first member at most so long.
+    pub linger_max: Duration,
     /// How long a failed read is left alone at first…
     pub retry_min: Duration,
     /// …doubling up to this.
@@ -143,6 +153,8 @@ impl Default for Settings {
             ses_rate: 0.98,
             route53_rate: 4.0,
             request_timeout: Duration::from_secs(10),
+            linger: Duration::from_millis(200),
+            linger_max: Duration::from_secs(10),
             retry_min: Duration::from_secs(1),
             retry_max: Duration::from_mins(1),
             clearance: Clearance::default(),
@@ -195,7 +207,7 @@ impl Aws {
         let group = self.access.ses(sight.credentials(Service::Ses), region);
         match self.known_account(Service::Ses, sight) {
             Ok(sight) => ses::mail_from(&self.access, &group, identity, (sight, not_before)),
-            Err(reply) => reply,
+            Err(reply) => *reply,
         }
     }
 
@@ -210,7 +222,7 @@ impl Aws {
         let group = self.access.ses(sight.credentials(Service::Ses), region);
         match self.known_account(Service::Ses, sight) {
             Ok(sight) => ses::verification(&self.access, &group, identity, (sight, not_before)),
-            Err(reply) => reply,
+            Err(reply) => *reply,
         }
     }
 
@@ -241,7 +253,7 @@ impl Aws {
     }
 
     /// The object watches nothing any more.
-    pub fn forget(&self, object: &ObjectKey) {
+    pub fn unwatch(&self, object: &ObjectKey) {
         self.access.watchers.end(object);
     }
 
@@ -277,7 +289,7 @@ impl Aws {
     ) -> Reply<Vec<Zone>> {
         match self.known_account(Service::Route53, sight) {
             Ok(sight) => route53::zones(&self.access, name, (sight, not_before)),
-            Err(reply) => reply,
+            Err(reply) => *reply,
         }
     }
 
@@ -292,7 +304,7 @@ impl Aws {
         let view = self.access.zone(sight.credentials(Service::Route53), zone);
         match self.known_account(Service::Route53, sight) {
             Ok(sight) => route53::name(&self.access, &view, name, (sight, not_before)),
-            Err(reply) => reply,
+            Err(reply) => *reply,
         }
     }
 
@@ -310,7 +322,7 @@ impl Aws {
             Ok(sight) => {
                 route53::surroundings(&self.access, &view, (name, apex), (sight, not_before))
             }
-            Err(reply) => reply,
+            Err(reply) => *reply,
         }
     }
 
@@ -324,8 +336,7 @@ impl Aws {
         let operation = Operation::PutEmailIdentityMailFromAttributes;
         let payer = self.access.caller(grant.credentials()).payer();
         let lane = self.access.lane(&LaneKey::Ses(payer, operation, region.clone()));
-        let holder = Holder { object: grant.object().clone(), zone: None };
-        match lane.ask(&holder, grant.is_urgent()) {
+        match lane.ask(grant.object(), grant.is_urgent()) {
             Permit::Now(token) => Some(PutPermit::new(token, region.clone())),
             Permit::Later { start } => {
                 if start {
@@ -334,12 +345,6 @@ impl Aws {
                 None
             }
         }
-    }
-
-    /// A permit to change a zone, of which one exists at a time. `None`: not
-    /// yet; the object is woken.
-    pub fn change_permit(&self, grant: &Grant, zone: &HostedZoneId) -> Option<ChangePermit> {
-        self.access.change_permit(grant, zone)
     }
 
     /// Sets the MAIL FROM domain of the grant's identity, or clears it with `None`.
@@ -358,19 +363,34 @@ impl Aws {
         ses::put_mail_from(&self.access, permit, grant, region, mail_from, behavior).await
     }
 
-    /// Submits a change batch, whose record sets must all be at the grant's
-    /// name. Returns the bare id of the change.
-    ///
-    /// # Errors
-    /// Nothing was changed, unless the error is [`ErrorKind::Unavailable`]: then
-    /// the answer may have been lost.
-    pub async fn change_records(
-        &self,
-        permit: ChangePermit,
-        grant: Grant,
-        batch: &ChangeBatch,
-    ) -> Result<String, Error> {
-        route53::change_records(&self.access, permit, grant, batch).await
+    /// Hands a change over to the writer of its zone. Its record sets must all be
+    /// at the grant's name. It replaces what this object handed over before for
+    /// the same place and is not sent yet.
+    pub fn change_records(&self, grant: Grant, batch: &Arc<ChangeBatch>) -> Handed {
+        self.access.hand_over(grant, batch)
+    }
+
+    /// Takes back what an object handed over and does not want any more: all but
+    /// what is for these names. `false` where some of it has left already; the
+    /// object is woken when that has ended.
+    pub fn withdraw(&self, object: &ObjectKey, but: &BTreeSet<DomainName>) -> bool {
+        lock(&self.access.writers).withdraw(object, but)
+    }
+
+    /// How the changes of an object ended. Each is told once.
+    pub fn endings(&self, object: &ObjectKey) -> Endings {
+        lock(&self.access.writers).endings(object)
+    }
+
+    /// The object is gone: it watches nothing, and nothing more is sent for it.
+    pub fn forget(&self, object: &ObjectKey) {
+        self.unwatch(object);
+        lock(&self.access.writers).forget(object);
+    }
+
+    /// Sends no more changes. Resolves when none is on its way.
+    pub async fn close(&self) {
+        self.access.close().await;
     }
 
     /// Asks a service with the object's credentials for it, once it is known
@@ -387,20 +407,22 @@ impl Aws {
                 let credentials = sight.credentials(service).clone();
                 self.look(question, &credentials, sight, not_before).0
             }
-            Err(reply) => reply,
+            Err(reply) => *reply,
         }
     }
 
     /// The sight again once it is known whose its credentials are.
-    fn known_account<T>(&self, service: Service, sight: Sight) -> Result<Sight, Reply<T>> {
+    fn known_account<T>(&self, service: Service, sight: Sight) -> Result<Sight, Box<Reply<T>>> {
         let credentials = sight.credentials(service).clone();
         if self.access.caller(&credentials).is_known() {
             return Ok(sight);
         }
         match self.look(Account, &credentials, sight, Timestamp::MIN) {
             (Reply::Known { .. }, Some(sight)) => Ok(sight),
-            (Reply::Failed { error, retry_at }, _) => Err(Reply::Failed { error, retry_at }),
-            (Reply::NotYet | Reply::Known { .. }, _) => Err(Reply::NotYet),
+            (Reply::Failed { error, retry_at }, _) => {
+                Err(Box::new(Reply::Failed { error, retry_at }))
+            }
+            (Reply::NotYet | Reply::Known { .. }, _) => Err(Box::new(Reply::NotYet)),
         }
     }
 

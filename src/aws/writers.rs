@@ -1,173 +1,343 @@
 //! One writer per hosted zone: Route 53 refuses a change while another one to
-//! the same zone is being made (`PriorRequestNotComplete`).
+//! the same zone is being made (`PriorRequestNotComplete`). Changes are handed
+//! over to it, wait for company and for quota, and leave in batches. How each
+//! ended is kept until it is asked for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::access::{Access, LaneKey};
-use super::caller::Payer;
-use super::lane::{Asked, Holder};
-use super::lock;
-use super::permit::ChangePermit;
-use crate::authority::{Grant, ObjectKey};
-use crate::mail::HostedZoneId;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
-/// Who writes to which zone, and who waits to.
+use super::Error;
+use super::line::{Line, Linger, Waiting};
+use super::route53::Load;
+use crate::authority::{Credentials, Grant, ObjectKey, Place};
+use crate::mail::{ChangeBatch, DomainName, HostedZoneId};
+
+/// What became of a change that was handed over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Handed {
+    /// It waits to be sent; the object is woken when it has ended.
+    New,
+    /// The same waits, or is on its way.
+    Already,
+    /// Another one of this object and place is on its way, or has ended and
+    /// was not asked for: it must be looked at first. The object is woken.
+    Refused,
+}
+
+/// A change that was made.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Changed {
+    /// The bare id, the same for all that were made together.
+    pub id: String,
+    /// When Route 53 answered.
+    pub at: Timestamp,
+}
+
+/// How the changes of an object ended.
 #[derive(Debug, Default)]
-pub(super) struct Writers(HashMap<HostedZoneId, Line>);
+pub struct Endings {
+    /// Nothing was changed where there is an error, unless it is of the kind
+    /// [`super::ErrorKind::Unavailable`]: then the answer may have been lost.
+    pub ended: Vec<(Place, Result<Changed, Error>)>,
+    /// Whether another one is on its way.
+    pub on_its_way: bool,
+}
+
+/// One object's change to one name.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) grant: Grant,
+    pub(super) name: DomainName,
+    pub(super) batch: Arc<ChangeBatch>,
+}
+
+/// Those who may be sent together.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct LineKey {
+    pub(super) credentials: Credentials,
+    /// Was refused before, and goes by itself so that it holds up nobody.
+    alone: bool,
+}
+
+/// What the writer of a zone has to do.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Duty {
+    /// Nobody waits: it ends.
+    Nothing,
+    Wait(Instant),
+    /// On behalf of this namespace, and of a person where it is urgent.
+    Send {
+        line: LineKey,
+        namespace: String,
+        urgent: bool,
+    },
+}
 
 #[derive(Debug)]
-struct Line {
-    /// Has the zone: waits for a permit, or has one.
-    first: ObjectKey,
-    /// A permit for the zone exists.
-    writing: bool,
-    /// With who pays for the write of each.
-    behind: VecDeque<(ObjectKey, Payer)>,
+enum State {
+    Waiting { zone: HostedZoneId, line: LineKey, number: u64, batch: Arc<ChangeBatch> },
+    OnItsWay(Arc<ChangeBatch>),
+    Ended(Result<Changed, Error>),
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    /// The next to be served first.
+    lines: VecDeque<(LineKey, Line<Member>)>,
+    /// Somebody has come or gone.
+    changed: Arc<Notify>,
+}
+
+/// All zones.
+#[derive(Debug)]
+pub(super) struct Writers {
+    linger: Linger,
+    /// Those that have a writer.
+    zones: HashMap<HostedZoneId, Lines>,
+    changes: HashMap<ObjectKey, BTreeMap<Place, State>>,
+    /// Whose last change was refused on its own account.
+    culprits: HashMap<ObjectKey, BTreeSet<Place>>,
+    numbers: u64,
+    /// Nothing is sent any more.
+    closed: bool,
+    sending: usize,
 }
 
 impl Writers {
-    /// Whether the object has the zone now; if not, it stands in line.
-    fn join(&mut self, zone: &HostedZoneId, object: &ObjectKey, payer: &Payer) -> bool {
-        let Some(line) = self.0.get_mut(zone) else {
-            let line = Line { first: object.clone(), writing: false, behind: VecDeque::new() };
-            self.0.insert(zone.clone(), line);
-            return true;
+    pub(super) fn new(linger: Linger) -> Self {
+        Self {
+            linger,
+            zones: HashMap::new(),
+            changes: HashMap::new(),
+            culprits: HashMap::new(),
+            numbers: 0,
+            closed: false,
+            sending: 0,
+        }
+    }
+
+    /// Takes a change in. Tells also whether a writer must start for its zone.
+    pub(super) fn hand_over(&mut self, member: Member, now: Instant) -> (Handed, bool) {
+        let (object, place) = (member.grant.object().clone(), member.grant.place().clone());
+        let alone = self.culprits.get(&object).is_some_and(|places| places.contains(&place));
+        let line = LineKey { credentials: member.grant.credentials().clone(), alone };
+        let zone = member.batch.zone.clone();
+        match self.changes.get(&object).and_then(|places| places.get(&place)) {
+            Some(State::OnItsWay(batch)) if *batch == member.batch => {
+                return (Handed::Already, false);
+            }
+            Some(State::OnItsWay(_) | State::Ended(_)) => return (Handed::Refused, false),
+            Some(State::Waiting { zone: before, line: beside, number, batch })
+                if *before == zone && *beside == line =>
+            {
+                let same = *batch == member.batch;
+                let number = *number;
+                self.replace(&zone, &line, number, member, now);
+                return (if same { Handed::Already } else { Handed::New }, false);
+            }
+            Some(State::Waiting { .. }) => self.remove(&object, &place),
+            None => {}
+        }
+        (Handed::New, self.push(zone, line, member, now))
+    }
+
+    fn push(&mut self, zone: HostedZoneId, line: LineKey, member: Member, now: Instant) -> bool {
+        let number = self.numbers;
+        self.numbers += 1;
+        let (object, place) = (member.grant.object().clone(), member.grant.place().clone());
+        let waiting = Waiting {
+            namespace: object.namespace.to_string(),
+            name: member.name.clone(),
+            load: Load::of(&member.batch),
+            since: now,
+            urgent: member.grant.is_urgent(),
+            item: member,
         };
-        let has_it = line.first == *object && !line.writing;
-        if !has_it && !line.behind.iter().any(|(other, _)| other == object) {
-            line.behind.push_back((object.clone(), payer.clone()));
-        }
-        has_it
+        let batch = Arc::clone(&waiting.item.batch);
+        let start = !self.zones.contains_key(&zone);
+        let lines = self.zones.entry(zone.clone()).or_default();
+        let at = lines.lines.iter().position(|(key, _)| *key == line);
+        let at = at.unwrap_or_else(|| {
+            lines.lines.push_back((line.clone(), Line::default()));
+            lines.lines.len() - 1
+        });
+        lines.lines[at].1.push(number, waiting);
+        lines.changed.notify_one();
+        let state = State::Waiting { zone, line, number, batch };
+        self.changes.entry(object).or_default().insert(place, state);
+        start
     }
 
-    fn writes(&mut self, zone: &HostedZoneId) {
-        if let Some(line) = self.0.get_mut(zone) {
-            line.writing = true;
-        }
-    }
-
-    /// The object is done with the zone: it has written, or it let its permit
-    /// lapse unless it has another one by now. Returns who has the zone next.
-    fn leave(
+    /// What waits is the newer one from now on, with the newer leave.
+    fn replace(
         &mut self,
         zone: &HostedZoneId,
-        object: &ObjectKey,
-        wrote: bool,
-    ) -> Option<(ObjectKey, Payer)> {
-        let line = self.0.get_mut(zone)?;
-        if line.first != *object || line.writing != wrote {
-            return None;
+        line: &LineKey,
+        number: u64,
+        member: Member,
+        now: Instant,
+    ) {
+        let (object, place) = (member.grant.object().clone(), member.grant.place().clone());
+        let newer = Arc::clone(&member.batch);
+        if let Some(State::Waiting { batch, .. }) =
+            self.changes.get_mut(&object).and_then(|places| places.get_mut(&place))
+        {
+            *batch = newer;
         }
-        let next = line.behind.pop_front();
-        if let Some((next, _)) = &next {
-            (line.first, line.writing) = (next.clone(), false);
-        } else {
-            self.0.remove(zone);
-        }
-        next
-    }
-}
-
-impl Access {
-    /// A permit to change the zone, if the object has both the zone and a token.
-    pub(super) fn change_permit(
-        self: &Arc<Self>,
-        grant: &Grant,
-        zone: &HostedZoneId,
-    ) -> Option<ChangePermit> {
-        let object = grant.object();
-        let payer = self.caller(grant.credentials()).payer();
-        let holder = Holder { object: object.clone(), zone: Some(zone.clone()) };
-        let lane = self.lane(&LaneKey::Route53(payer.clone()));
-        let mut writers = lock(&self.writers);
-        if !writers.join(zone, object, &payer) {
-            return None;
-        }
-        match lane.ask(&holder, grant.is_urgent()) {
-            Asked::Now(token) => {
-                writers.writes(zone);
-                drop(writers);
-                Some(ChangePermit::new(token, holder, zone.clone(), Arc::clone(self)))
+        let Some(lines) = self.zones.get_mut(zone) else { return };
+        if let Some((_, line)) = lines.lines.iter_mut().find(|(key, _)| key == line) {
+            if member.grant.is_urgent() {
+                line.urge(number, now);
             }
-            Asked::Later { start } => {
-                drop(writers);
-                if start {
-                    self.work(lane);
+            let load = Load::of(&member.batch);
+            line.replace(number, member, load);
+            lines.changed.notify_one();
+        }
+    }
+
+    /// Takes back what waits at a place.
+    fn remove(&mut self, object: &ObjectKey, place: &Place) {
+        let Some(places) = self.changes.get_mut(object) else { return };
+        let Some(State::Waiting { zone, line, number, .. }) = places.remove(place) else { return };
+        if places.is_empty() {
+            self.changes.remove(object);
+        }
+        let Some(lines) = self.zones.get_mut(&zone) else { return };
+        if let Some((_, line)) = lines.lines.iter_mut().find(|(key, _)| *key == line) {
+            line.remove(number);
+        }
+        lines.changed.notify_one();
+    }
+
+    /// Takes back what an object no longer wants changed. `false` where that has
+    /// left already: the object is woken when it has ended.
+    pub(super) fn withdraw(&mut self, object: &ObjectKey, but: &BTreeSet<DomainName>) -> bool {
+        let Some(places) = self.changes.get(object) else { return true };
+        let kept = |place: &&Place| matches!(place, Place::Name(name) if but.contains(name.name()));
+        let unwanted: Vec<_> = places.keys().filter(|place| !kept(place)).cloned().collect();
+        let waits = |place: &Place| matches!(places[place], State::Waiting { .. });
+        let all_wait = unwanted.iter().all(waits);
+        let waiting: Vec<_> = unwanted.into_iter().filter(waits).collect();
+        for place in waiting {
+            self.remove(object, &place);
+        }
+        all_wait
+    }
+
+    /// The object is gone.
+    pub(super) fn forget(&mut self, object: &ObjectKey) {
+        self.withdraw(object, &BTreeSet::new());
+        self.endings(object);
+        self.culprits.remove(object);
+    }
+
+    /// How the changes of an object ended; told once.
+    pub(super) fn endings(&mut self, object: &ObjectKey) -> Endings {
+        let mut endings = Endings::default();
+        let Some(places) = self.changes.get_mut(object) else { return endings };
+        for (place, state) in std::mem::take(places) {
+            match state {
+                State::Ended(result) => endings.ended.push((place, result)),
+                state => {
+                    endings.on_its_way |= matches!(state, State::OnItsWay(_));
+                    places.insert(place, state);
                 }
-                None
             }
         }
+        if places.is_empty() {
+            self.changes.remove(object);
+        }
+        endings
     }
 
-    /// Passes a zone on; the next in line gets a permit when a token is there.
-    pub(super) fn release(self: &Arc<Self>, holder: &Holder, wrote: bool) {
-        let Some(zone) = &holder.zone else { return };
-        let next = lock(&self.writers).leave(zone, &holder.object, wrote);
-        let Some((next, payer)) = next else { return };
-        let lane = self.lane(&LaneKey::Route53(payer));
-        if lane.queue_permit(&Holder { object: next, zone: Some(zone.clone()) }, false) {
-            self.work(lane);
+    /// What the writer of a zone has to do now, and what tells it of a change.
+    pub(super) fn duty(&mut self, zone: &HostedZoneId, now: Instant) -> (Duty, Arc<Notify>) {
+        let linger = self.linger;
+        let Some(lines) = self.zones.get_mut(zone) else {
+            return (Duty::Nothing, Arc::default());
+        };
+        let changed = Arc::clone(&lines.changed);
+        lines.lines.retain(|(_, line)| !line.is_empty());
+        let due = |(key, line): &(LineKey, Line<Member>)| {
+            // Who goes alone has no company to wait for.
+            if key.alone { Some(now) } else { line.due(linger) }
+        };
+        let first = lines.lines.iter().find(|line| due(line).is_some_and(|due| due <= now));
+        let duty = match first {
+            _ if self.closed => Duty::Nothing,
+            Some((key, line)) => {
+                let (line, namespace, urgent) = (key.clone(), line.namespace(), line.is_urgent());
+                Duty::Send { line, namespace, urgent }
+            }
+            None => lines.lines.iter().filter_map(due).min().map_or(Duty::Nothing, Duty::Wait),
+        };
+        if duty == Duty::Nothing {
+            self.zones.remove(zone);
+        }
+        (duty, changed)
+    }
+
+    /// The next batch of a line, which then goes behind the other lines. Empty
+    /// where all have left it.
+    pub(super) fn take(&mut self, zone: &HostedZoneId, key: &LineKey) -> Vec<Member> {
+        let Some(lines) = self.zones.get_mut(zone).filter(|_| !self.closed) else {
+            return Vec::new();
+        };
+        let Some(at) = lines.lines.iter().position(|(other, _)| other == key) else {
+            return Vec::new();
+        };
+        let Some((_, mut line)) = lines.lines.remove(at) else { return Vec::new() };
+        let batch = line.take(if key.alone { 1 } else { usize::MAX });
+        lines.lines.push_back((key.clone(), line));
+        let members: Vec<Member> = batch.into_iter().map(|waiting| waiting.item).collect();
+        for Member { grant, batch, .. } in &members {
+            let places = self.changes.entry(grant.object().clone()).or_default();
+            places.insert(grant.place().clone(), State::OnItsWay(Arc::clone(batch)));
+        }
+        self.sending += usize::from(!members.is_empty());
+        members
+    }
+
+    /// Whether the writers may go on.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// A change has ended. One refused on its own account goes alone until it
+    /// is made.
+    pub(super) fn ended(&mut self, grant: &Grant, result: Result<Changed, Error>, culprit: bool) {
+        let (object, place) = (grant.object(), grant.place());
+        if culprit {
+            self.culprits.entry(object.clone()).or_default().insert(place.clone());
+        } else if let Some(places) = self.culprits.get_mut(object).filter(|_| result.is_ok()) {
+            places.remove(place);
+        }
+        if self.culprits.get(object).is_some_and(BTreeSet::is_empty) {
+            self.culprits.remove(object);
+        }
+        let places = self.changes.entry(object.clone()).or_default();
+        places.insert(place.clone(), State::Ended(result));
+    }
+
+    /// A batch is through.
+    pub(super) fn sent(&mut self) {
+        self.sending = self.sending.saturating_sub(1);
+    }
+
+    /// Nothing leaves any more.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        for lines in self.zones.values() {
+            lines.changed.notify_one();
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn zone(id: &str) -> Option<HostedZoneId> {
-        HostedZoneId::parse(id)
-    }
-
-    fn object(name: &str) -> ObjectKey {
-        ObjectKey { namespace: "mail".into(), name: name.into() }
-    }
-
-    fn join(writers: &mut Writers, zone: &HostedZoneId, name: &str) -> bool {
-        writers.join(zone, &object(name), &Payer::Account(name.to_owned()))
-    }
-
-    fn leave(
-        writers: &mut Writers,
-        zone: &HostedZoneId,
-        name: &str,
-        wrote: bool,
-    ) -> Option<String> {
-        let (next, payer) = writers.leave(zone, &object(name), wrote)?;
-        assert_eq!(payer, Payer::Account(next.name.to_string()), "each pays for its own write");
-        Some(next.name.to_string())
-    }
-
-    #[test]
-    fn a_zone_has_one_writer_and_the_others_stand_in_line_once() {
-        let mut writers = Writers::default();
-        let (Some(z1), Some(z2)) = (zone("Z1"), zone("Z2")) else { unreachable!("legal ids") };
-        assert!(join(&mut writers, &z1, "a"));
-        assert!(join(&mut writers, &z1, "a"), "asking again changes nothing");
-        assert!(join(&mut writers, &z2, "b"), "zones do not wait for each other");
-        for name in ["b", "c", "b"] {
-            assert!(!join(&mut writers, &z1, name));
-        }
-        writers.writes(&z1);
-        assert!(!join(&mut writers, &z1, "a"), "a second permit beside the first");
-        assert_eq!(leave(&mut writers, &z1, "a", true), Some("b".to_owned()));
-        assert!(join(&mut writers, &z1, "b"));
-        assert_eq!(leave(&mut writers, &z1, "b", false), Some("c".to_owned()));
-        assert_eq!(leave(&mut writers, &z1, "c", false), Some("a".to_owned()));
-        assert_eq!(leave(&mut writers, &z1, "a", false), None);
-        assert!(join(&mut writers, &z1, "d"), "an idle zone is free");
-    }
-
-    #[test]
-    fn only_who_has_the_zone_can_pass_it_on() {
-        let mut writers = Writers::default();
-        let Some(z1) = zone("Z1") else { unreachable!("a legal id") };
-        join(&mut writers, &z1, "a");
-        join(&mut writers, &z1, "b");
-        assert_eq!(leave(&mut writers, &z1, "b", false), None);
-        writers.writes(&z1);
-        let lapsed = leave(&mut writers, &z1, "a", false);
-        assert_eq!(lapsed, None, "an old permit lapsed, but a new one is in use");
+    /// Whether nothing is on its way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.sending == 0
     }
 }

@@ -103,6 +103,12 @@ pub(super) struct DurationFlags {
     /// How long hosted zones are remembered.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration, env = "SES_MAILFROM_ZONE_CACHE")]
     zone_cache: Duration,
+    /// How long a Route 53 change batch waits for company after its last newcomer.
+    #[arg(long, value_name = "DURATION", default_value = "200ms", value_parser = duration, env = "SES_MAILFROM_LINGER")]
+    linger: Duration,
+    /// How long a Route 53 change batch waits at most after its first member.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, env = "SES_MAILFROM_LINGER_MAX")]
+    linger_max: Duration,
 }
 
 /// What is logged.
@@ -140,9 +146,11 @@ impl RunFlags {
     pub(super) fn check(&self) -> Result<(), String> {
         let DurationFlags { poll_min, poll_max, .. } = self.durations;
         let DurationFlags { restart_pause_min, restart_pause_max, .. } = self.durations;
+        let (linger, linger_max) = self.linger();
         for (min, least, max, most) in [
             ("--poll-min", poll_min, "--poll-max", poll_max),
             ("--restart-pause-min", restart_pause_min, "--restart-pause-max", restart_pause_max),
+            ("--linger", linger, "--linger-max", linger_max),
         ] {
             if least > most {
                 return Err(format!(
@@ -154,6 +162,12 @@ impl RunFlags {
             return Err("--dns-resolver system stands beside addresses: allowed is system alone, or addresses".into());
         }
         self.election.check()
+    }
+
+    /// How long a change batch waits for company: after its last newcomer, and
+    /// after its first member.
+    pub(super) fn linger(&self) -> (Duration, Duration) {
+        (self.durations.linger, self.durations.linger_max)
     }
 
     /// What decisions go by.
@@ -177,6 +191,8 @@ impl RunFlags {
             insync_fallback,
             max_observation_age,
             zone_cache,
+            linger: _,
+            linger_max: _,
         } = self.durations;
         Ok(Settings {
             verification_window,
@@ -226,6 +242,7 @@ mod tests {
         assert_eq!(settings.verification_window, Duration::from_hours(72));
         assert_eq!(settings.poll_min, Duration::from_secs(15));
         assert_eq!(settings.restart_pause_max, Duration::from_hours(24));
+        assert_eq!(flags.linger(), (Duration::from_millis(200), Duration::from_secs(10)));
         assert_eq!(flags.dns_resolver, [Resolver::System]);
         assert_eq!(flags.listen, Listen::Everywhere(8080));
         assert_eq!(flags.max_concurrent_reconciles, 64);
@@ -276,6 +293,7 @@ mod tests {
                 &["--restart-pause-min=25h"],
                 &["--restart-pause-min", "--restart-pause-max", "at most 86400s"],
             ),
+            (&["--linger=11s"], &["--linger", "11s", "--linger-max", "at most 10s"]),
             (&["--leader-elect=maybe"], &["--leader-elect", "maybe", "true, false"]),
             (
                 &["--lease-duration=10s"],

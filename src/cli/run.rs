@@ -77,9 +77,12 @@ async fn operate(flags: RunFlags, settings: Settings, dns: dns::Settings) -> End
         None => Leadership::without_election(),
     };
     let leads = leadership.clone();
+    let (linger, linger_max) = flags.linger();
     let rates = aws::Settings {
         ses_rate: flags.ses_rate,
         route53_rate: flags.route53_rate,
+        linger,
+        linger_max,
         clearance: Clearance::from_fn(move || leads.leads()),
         ..aws::Settings::default()
     };

@@ -10,6 +10,7 @@ use super::outside::Outside;
 use super::reconcile::Reconciler;
 use crate::api::{SesMailFrom, SesMailFromStatus};
 use crate::authority::{Grant, Place};
+use crate::aws::Handed;
 use crate::mail::{BehaviorOnMxFailure, ChangeBatch, MailFromDomain, Region};
 use crate::plan::{Effect, Fault, WriteFault};
 use crate::telemetry::Drift;
@@ -28,27 +29,27 @@ pub(super) struct Applied {
 /// Why effects were not done to the end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Stop {
-    /// The next has no permit yet.
+    /// The next has no permit yet, or another change at its name must end first.
     Blocked,
     /// One failed; the memory says which and why.
     Failed,
 }
 
-/// An effect, and the permit that it needs once there is one.
+/// An effect, and the permit that a put needs once there is one.
 enum Step<X: Outside> {
     AddFinalizer,
     RemoveFinalizer,
     LeaveInPlace(String),
     WriteStatus(Box<SesMailFromStatus>),
-    Change(ChangeStep<X>),
+    Change(ChangeStep),
     Put(PutStep<X>),
 }
 
-struct ChangeStep<X: Outside> {
-    permit: Option<X::ChangePermit>,
-    grant: Grant,
-    batch: ChangeBatch,
-    repair: bool,
+pub(super) struct ChangeStep {
+    pub(super) grant: Grant,
+    pub(super) batch: ChangeBatch,
+    /// Whether it mends drift.
+    pub(super) repair: bool,
 }
 
 struct PutStep<X: Outside> {
@@ -68,7 +69,7 @@ impl<X: Outside> From<Effect> for Step<X> {
             Effect::LeaveInPlace { what } => Self::LeaveInPlace(what),
             Effect::WriteStatus(status) => Self::WriteStatus(status),
             Effect::ChangeRecords { grant, batch, repair } => {
-                Self::Change(ChangeStep { permit: None, grant, batch, repair })
+                Self::Change(ChangeStep { grant, batch, repair })
             }
             Effect::PutMailFrom { grant, region, mail_from, behavior, repair } => {
                 Self::Put(PutStep { permit: None, grant, region, mail_from, behavior, repair })
@@ -114,7 +115,11 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
                         Err(Stop::Blocked)
                     }
                 }
-                Step::Change(step) => self.change_records(&object, step).await.map(|()| true),
+                Step::Change(step) => match self.hand_over(&object, step) {
+                    Handed::New => Ok(true),
+                    Handed::Already => continue,
+                    Handed::Refused => Err(Stop::Blocked),
+                },
                 Step::Put(step) => self.put_mail_from(&object, step).await.map(|()| true),
             };
             match told {
@@ -131,15 +136,17 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         Arc::new(reply)
     }
 
-    /// Obtains a permit for each write that the status about to be written
+    /// Obtains a permit for each put that the status about to be written
     /// announces. Where one is missing none is kept: status must not name the
     /// time of a put that then waits.
     fn permits_until_next_status(&self, steps: &mut [Step<X>]) -> bool {
         for step in steps {
             let obtained = match step {
-                Step::AddFinalizer | Step::RemoveFinalizer | Step::LeaveInPlace(_) => true,
+                Step::AddFinalizer
+                | Step::RemoveFinalizer
+                | Step::LeaveInPlace(_)
+                | Step::Change(_) => true,
                 Step::WriteStatus(_) => return true,
-                Step::Change(step) => step.obtain(&self.outside),
                 Step::Put(step) => step.obtain(&self.outside),
             };
             if !obtained {
@@ -147,30 +154,6 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
             }
         }
         true
-    }
-
-    async fn change_records(
-        &self,
-        object: &SesMailFrom,
-        mut step: ChangeStep<X>,
-    ) -> Result<(), Stop> {
-        step.obtain(&self.outside);
-        let ChangeStep { permit, grant, batch, repair } = step;
-        let permit = permit.ok_or(Stop::Blocked)?;
-        let place = grant.place().clone();
-        let changed = self.outside.change_records(permit, grant, &batch).await;
-        let id = self.settle(object, &place, changed)?;
-        if let Place::Name(name) = &place {
-            let now = self.clock.now();
-            self.memories.amend(object, |memory| {
-                memory.changes.insert(name.name().clone(), (id, now));
-            });
-        }
-        info!(name = %place, zone = %batch.zone, repair, "Changed the records");
-        if repair {
-            self.metrics.drift_corrected(Drift::Records);
-        }
-        Ok(())
     }
 
     async fn put_mail_from(&self, object: &SesMailFrom, mut step: PutStep<X>) -> Result<(), Stop> {
@@ -193,7 +176,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
     }
 
     /// Remembers how a write at a place ended.
-    fn settle<T>(
+    pub(super) fn settle<T>(
         &self,
         object: &SesMailFrom,
         place: &Place,
@@ -214,15 +197,6 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
             memory.faults.insert(place.clone(), WriteFault { fault, at, count });
         });
         Err(Stop::Failed)
-    }
-}
-
-impl<X: Outside> ChangeStep<X> {
-    fn obtain(&mut self, outside: &X) -> bool {
-        if self.permit.is_none() {
-            self.permit = outside.change_permit(&self.grant, &self.batch);
-        }
-        self.permit.is_some()
     }
 }
 

@@ -1,18 +1,19 @@
 //! AWS and DNS as they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::lookups::Lookups;
-use super::outside::Outside;
+use super::outside::{Endings, Outside};
 use super::reconcile::Wake;
 use crate::api::Reason;
 use crate::authority::{Grant, ObjectKey, Sight};
-use crate::aws::{Aws, ChangePermit, Error, ErrorKind, PutPermit, Reply, Thing, Watched};
+use crate::aws::{self, Aws, Error, ErrorKind, Handed, PutPermit, Reply, Thing, Watched};
 use crate::clock::Clock;
 use crate::dns::Dns;
-use crate::mail::{BehaviorOnMxFailure, ChangeBatch, MailFromDomain, Region};
+use crate::mail::{BehaviorOnMxFailure, ChangeBatch, DomainName, MailFromDomain, Region};
 use crate::plan::{Answer, Fault, Question, Upkeep, Value};
 
 /// The adapters behind one face.
@@ -30,7 +31,6 @@ impl Live {
 }
 
 impl Outside for Live {
-    type ChangePermit = ChangePermit;
     type PutPermit = PutPermit;
 
     fn ask(&self, sight: Sight, question: &Question, not_before: Timestamp) -> Answer {
@@ -79,26 +79,36 @@ impl Outside for Live {
         others.map(|(_, upkeep)| upkeep.due()).min()
     }
 
-    fn forget(&self, object: &ObjectKey) {
-        self.aws.forget(object);
-    }
-
-    fn change_permit(&self, grant: &Grant, batch: &ChangeBatch) -> Option<ChangePermit> {
-        self.aws.change_permit(grant, &batch.zone)
+    fn unwatch(&self, object: &ObjectKey) {
+        self.aws.unwatch(object);
     }
 
     fn put_permit(&self, grant: &Grant, region: &Region) -> Option<PutPermit> {
         self.aws.put_permit(grant, region)
     }
 
-    async fn change_records(
-        &self,
-        permit: ChangePermit,
-        grant: Grant,
-        batch: &ChangeBatch,
-    ) -> Result<String, Fault> {
-        let changed = self.aws.change_records(permit, grant, batch).await;
-        changed.map_err(|error| fault(&error, Reason::ZoneNotFound))
+    fn change_records(&self, grant: Grant, batch: &Arc<ChangeBatch>) -> Handed {
+        self.aws.change_records(grant, batch)
+    }
+
+    fn withdraw(&self, object: &ObjectKey, but: &BTreeSet<DomainName>) -> bool {
+        self.aws.withdraw(object, but)
+    }
+
+    fn endings(&self, object: &ObjectKey) -> Endings {
+        let aws::Endings { ended, on_its_way } = self.aws.endings(object);
+        let ended = ended.into_iter().map(|(place, result)| {
+            (place, result.map_err(|error| fault(&error, Reason::ZoneNotFound)))
+        });
+        Endings { ended: ended.collect(), on_its_way }
+    }
+
+    fn forget(&self, object: &ObjectKey) {
+        self.aws.forget(object);
+    }
+
+    async fn close(&self) {
+        self.aws.close().await;
     }
 
     async fn put_mail_from(

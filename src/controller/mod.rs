@@ -7,6 +7,7 @@
 mod apply;
 mod backoff;
 mod caches;
+mod changes;
 mod claimant;
 mod kubernetes;
 mod led;
@@ -37,7 +38,7 @@ pub use led::Led;
 pub use live::Live;
 pub use memories::Memories;
 pub use objects::{ObjectError, Objects, Subject, has_finalizer, key_of};
-pub use outside::Outside;
+pub use outside::{Endings, Outside};
 pub use policies::WatchedPolicy;
 pub use queue::Queue;
 pub use reconcile::{Again, Outcome, Planner, Reconciler, Wake, planner};

@@ -107,25 +107,37 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
                 self.outside.forget(key);
                 return Ok(Outcome { verdict: Verdict::Settled, again: Again::WhenWoken });
             };
+            let came = self.take_endings(&object);
+            if came.failed && failed_before {
+                return Ok(Outcome::write_failed(None));
+            }
+            failed_before |= came.failed;
+            if came.on_its_way {
+                return Ok(self.rest(true, failed_before, None));
+            }
             let (plan, awaits_answer) = self.decide(&object, &standing);
-            let Plan { questions: _, effects, report, mut notices, watch, wake, memory, reason: _ } =
+            let Plan { effects, undecided, report, mut notices, watch, wake, mut memory, .. } =
                 plan;
+            let withdrawn = self.withdraw(&object, &effects, &undecided, &mut memory);
             self.memories.keep(&object, memory);
+            if !withdrawn {
+                return Ok(self.rest(true, failed_before, wake));
+            }
 
-            let mut awaits_permit = false;
+            let mut awaits_writes = false;
             if !effects.is_empty() {
                 let Applied { stop, advanced, told_aws } = self.apply(&object, effects).await?;
-                if stop.is_none() || told_aws {
+                if (stop.is_none() && advanced) || told_aws {
                     self.post(&object, &notices).await;
                 }
                 match stop {
                     // Once, the next plan may go on elsewhere; twice is enough for now.
                     Some(Stop::Failed) if failed_before => return Ok(Outcome::write_failed(wake)),
                     Some(Stop::Failed) => failed_before = true,
-                    Some(Stop::Blocked) => awaits_permit = !advanced,
-                    None => {}
+                    // For permits, or for what was handed over.
+                    Some(Stop::Blocked) | None => awaits_writes = !advanced,
                 }
-                if !awaits_permit {
+                if !awaits_writes {
                     if started.elapsed() > LONG {
                         break;
                     }
@@ -139,7 +151,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
             }
             let due = self.watch(&standing, &watch);
             let wake = [wake, due].into_iter().flatten().min();
-            let waits = awaits_answer || awaits_permit;
+            let waits = awaits_answer || awaits_writes;
             return Ok(self.rest(waits, failed_before, wake));
         }
         Ok(Outcome { verdict: Verdict::Requeued, again: Again::Now })
@@ -199,7 +211,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         if let Some(sight) = sight {
             return self.outside.watch(sight, &watch);
         }
-        self.outside.forget(standing.key());
+        self.outside.unwatch(standing.key());
         None
     }
 

@@ -1,14 +1,14 @@
 //! The driver on scripted plans, with Kubernetes and AWS in memory.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::objects::{ObjectError, has_finalizer, key_of};
 use super::reconcile::{Again, Outcome};
-use super::scripted::{Log, NOW, bench};
+use super::scripted::{Bench, Changes, Log, NOW, Sending, bench};
 use super::testing::{key, object, watched};
 use crate::api::{Reason, SesMailFromStatus};
 use crate::authority::{Place, Service};
@@ -151,9 +151,10 @@ async fn a_failed_write_is_remembered_counted_and_forgotten_on_success() {
         }
         plan
     });
-    bench.faults.lock().unwrap().extend([fault()]);
+    bench.changes.lock().unwrap().faults.extend([fault()]);
     let outcome = bench.reconcile().await;
-    assert_eq!(bench.log(), ["change bounce.example.com"], "the put after it is not made");
+    let both = ["change bounce.example.com", "put us-east-1 bounce.example.com"];
+    assert_eq!(bench.log(), both, "the put does not wait for how the change ends");
     assert_eq!(outcome.verdict, Verdict::WriteFailed);
     let memory = bench.memory();
     assert!(memory.observed, "what the plan remembers is kept");
@@ -164,16 +165,16 @@ async fn a_failed_write_is_remembered_counted_and_forgotten_on_success() {
         memory.faults.get_mut(&Place::Name(name())).unwrap().count = 2;
     });
     bench.reconcile().await;
-    assert_eq!(bench.log(), ["change bounce.example.com", "put us-east-1 bounce.example.com"]);
+    assert_eq!(bench.log(), both);
     let memory = bench.memory();
-    assert!(memory.faults.is_empty());
+    assert!(memory.faults.is_empty() && memory.handed.is_empty());
     assert_eq!(memory.changes[name().name()], ("C1".to_owned(), NOW));
 }
 
 #[tokio::test]
 async fn a_plan_that_insists_on_a_failing_write_is_not_followed_for_ever() {
     let bench = bench(|world| Plan { effects: vec![change(world, false)], ..Plan::default() });
-    bench.faults.lock().unwrap().extend(std::iter::repeat_n(fault(), 100));
+    bench.changes.lock().unwrap().faults.extend(std::iter::repeat_n(fault(), 100));
     let outcome = bench.reconcile().await;
     assert_eq!(bench.log().len(), 2);
     assert_eq!(outcome.again, Again::BackOff);
@@ -184,13 +185,13 @@ async fn without_a_permit_nothing_is_written_ahead_and_the_report_is_made() {
     let bench = bench(|world| {
         let reported = named(world) == Some("waiting");
         Plan {
-            effects: vec![Effect::WriteStatus(status("ahead")), change(world, false), put(world)],
+            effects: vec![Effect::WriteStatus(status("ahead")), put(world)],
             report: (!reported).then(|| status("waiting")),
             notices: notice(),
             ..Plan::default()
         }
     });
-    *bench.permits.lock().unwrap() = 1;
+    *bench.permits.lock().unwrap() = 0;
     let outcome = bench.reconcile().await;
     assert_eq!(bench.log(), ["status waiting at 5"]);
     assert_eq!(outcome.verdict, Verdict::Waiting);
@@ -209,13 +210,125 @@ async fn what_was_done_before_a_permit_is_missing_is_told_and_the_rest_waits() {
         }
         Plan { effects, notices: notice(), memory: world.memory.clone(), ..Plan::default() }
     });
-    *bench.permits.lock().unwrap() = 1;
+    *bench.permits.lock().unwrap() = 0;
     let outcome = bench.reconcile().await;
     assert_eq!(bench.log(), ["change bounce.example.com", "event uid-a Published"]);
     assert_eq!(outcome.verdict, Verdict::Waiting);
     *bench.permits.lock().unwrap() = 1;
     bench.reconcile().await;
     assert_eq!(bench.log()[0], "put us-east-1 bounce.example.com");
+}
+
+#[tokio::test]
+async fn what_was_handed_over_is_waited_for_without_handing_it_over_again() {
+    let bench = bench(|world| Plan {
+        effects: vec![change(world, true)],
+        report: Some(status("publishing")).filter(|_| named(world).is_none()),
+        notices: notice(),
+        memory: world.memory.clone(),
+        ..Plan::default()
+    });
+    bench.changes.lock().unwrap().sending = Sending::Waits;
+    let outcome = bench.reconcile().await;
+    assert_eq!(
+        bench.log(),
+        ["change bounce.example.com", "event uid-a Published", "status publishing at 5"]
+    );
+    let resync = Timestamp::constant(1_000_600, 0);
+    let waits = Outcome { verdict: Verdict::Waiting, again: Again::At(resync) };
+    assert_eq!(outcome, waits);
+    assert!(bench.memory().handed[name().name()].repair);
+    assert_eq!(bench.reconcile().await, waits);
+    assert_eq!(bench.log(), [""; 0]);
+    let metrics = bench.reconciler.metrics.render().unwrap();
+    assert!(!metrics.contains(r#"drift_corrected_total{kind="records"} 1"#), "{metrics}");
+}
+
+/// Wants the change while status says so.
+fn while_wanted(world: &World<'_>) -> Plan {
+    let mut plan = Plan { memory: world.memory.clone(), ..Plan::default() };
+    match named(world) {
+        Some("wanted") => plan.effects = vec![change(world, false)],
+        Some("undecided") => plan.undecided = [name().name().clone()].into(),
+        _ => plan.report = Some(status("done")).filter(|_| named(world) != Some("done")),
+    }
+    plan
+}
+
+/// Has status name this from now on.
+fn names(bench: &Bench, text: &str) {
+    let (stored, _) = bench.reconciler.store.view(&key("a")).unwrap();
+    let mut edited = (*stored).clone();
+    let version: u64 = edited.metadata.resource_version.as_deref().unwrap().parse().unwrap();
+    edited.metadata.resource_version = Some((version + 1).to_string());
+    edited.status = Some(*status(text));
+    bench.reconciler.store.saw(watched(&edited));
+}
+
+#[tokio::test]
+async fn what_is_wanted_no_longer_is_taken_back_and_what_is_undecided_is_not() {
+    let bench = bench(while_wanted);
+    bench.changes.lock().unwrap().sending = Sending::Waits;
+    names(&bench, "wanted");
+    bench.reconcile().await;
+    names(&bench, "undecided");
+    bench.reconcile().await;
+    assert_eq!(bench.log(), ["change bounce.example.com"]);
+    assert_eq!(bench.memory().handed.len(), 1);
+    names(&bench, "unwanted");
+    bench.reconcile().await;
+    assert_eq!(bench.log(), ["withdraw bounce.example.com", "status done at 8"]);
+    assert!(bench.memory().handed.is_empty());
+}
+
+#[tokio::test]
+async fn nothing_is_decided_while_a_change_is_on_its_way() {
+    let bench = bench(while_wanted);
+    bench.changes.lock().unwrap().sending = Sending::Waits;
+    names(&bench, "wanted");
+    bench.reconcile().await;
+    bench.log();
+    bench.changes.lock().unwrap().sending = Sending::OnItsWay;
+    names(&bench, "unwanted");
+    assert_eq!(bench.reconcile().await.verdict, Verdict::Waiting);
+    assert_eq!(bench.log(), [""; 0], "what was read tells nothing of what will stand");
+    bench.changes.lock().unwrap().sending = Sending::Prompt;
+    bench.reconcile().await;
+    assert_eq!(bench.log(), ["status done at 7"]);
+    assert_eq!(bench.memory().changes[name().name()].0, "C1");
+}
+
+#[tokio::test]
+async fn what_leaves_while_it_is_decided_that_it_is_not_wanted_stops_that_decision() {
+    let changes: Arc<Mutex<Changes>> = Arc::default();
+    let leaves = Arc::clone(&changes);
+    let mut bench = bench(move |world| {
+        leaves.lock().unwrap().sending = Sending::OnItsWay;
+        while_wanted(world)
+    });
+    bench.reconciler.outside.shares(&changes);
+    names(&bench, "wanted");
+    bench.reconcile().await;
+    assert_eq!(bench.log(), ["change bounce.example.com"]);
+    changes.lock().unwrap().sending = Sending::Waits;
+    names(&bench, "unwanted");
+    assert_eq!(bench.reconcile().await.verdict, Verdict::Waiting);
+    assert_eq!(bench.log(), [""; 0]);
+    assert_eq!(bench.memory().handed.len(), 1, "how it ends is still to be heard");
+}
+
+#[tokio::test]
+async fn how_a_change_ended_that_an_object_of_this_name_before_handed_over_is_not_believed() {
+    let bench = bench(while_wanted);
+    names(&bench, "wanted");
+    bench.changes.lock().unwrap().sending = Sending::Waits;
+    bench.reconcile().await;
+    let mut anew = object("a", 9);
+    anew.metadata.uid = Some("other".into());
+    bench.reconciler.store.saw(watched(&anew));
+    bench.changes.lock().unwrap().sending = Sending::Prompt;
+    bench.reconcile().await;
+    assert_eq!(bench.memory(), Memory::default());
 }
 
 #[tokio::test]
@@ -281,7 +394,7 @@ async fn what_is_gone_is_forgotten_and_left_alone() {
     bench.reconciler.store.forget(&key("a"));
     let outcome = bench.reconcile().await;
     assert_eq!(outcome.again, Again::WhenWoken);
-    assert_eq!(bench.log(), [""; 0]);
+    assert_eq!(bench.log(), ["forget mail/a"]);
     assert_eq!(bench.reconciler.memories.of(&gone), Memory::default());
 }
 

@@ -257,6 +257,8 @@ async fn reconcile_all<X: Outside>(
         async move { reconciler.reconcile(&key).await.again }.instrument(span)
     };
     queue.run(reconcile, stopped(stop.clone())).await;
+    // What has left is not to come to pass once another leads.
+    reconciler.outside.close().await;
 }
 
 /// Drops what is woken, which may be for months. Ends only when nobody wakes.

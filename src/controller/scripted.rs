@@ -1,7 +1,7 @@
 //! Kubernetes and AWS in memory, for tests of the driver.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,14 +9,15 @@ use jiff::Timestamp;
 
 use super::memories::Memories;
 use super::objects::{ObjectError, Objects, Subject};
-use super::outside::Outside;
+use super::outside::{Endings, Outside};
 use super::reconcile::{Outcome, Reconciler};
 use super::store::Store;
 use super::testing::{key, object, permit, watched};
 use crate::api::{FINALIZER, SesMailFrom, SesMailFromStatus};
-use crate::authority::{Grant, ObjectKey, Sight};
+use crate::authority::{Grant, ObjectKey, Place, Sight};
+use crate::aws::{Changed, Handed};
 use crate::clock::Clock;
-use crate::mail::{BehaviorOnMxFailure, ChangeBatch, MailFromDomain, Region, Regions};
+use crate::mail::{BehaviorOnMxFailure, ChangeBatch, DomainName, MailFromDomain, Region, Regions};
 use crate::plan::{Answer, Fault, Memory, Notice, Plan, Question, Settings, Upkeep, World};
 use crate::telemetry::Metrics;
 
@@ -77,19 +78,44 @@ impl Objects for InMemory {
 
 pub(super) type Answers = Arc<Mutex<Box<dyn FnMut(&Question, Timestamp) -> Answer + Send>>>;
 
+/// When changes that were handed over leave and end.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Sending {
+    /// By the time at which it is asked how they ended.
+    #[default]
+    Prompt,
+    /// Not yet.
+    Waits,
+    /// They have left, and have not ended.
+    OnItsWay,
+}
+
+/// The changes that were handed over.
+#[derive(Default)]
+pub(super) struct Changes {
+    pub(super) sending: Sending,
+    /// How the next ones end; well once used up.
+    pub(super) faults: VecDeque<Fault>,
+    open: BTreeMap<DomainName, (Place, Arc<ChangeBatch>)>,
+}
+
 #[derive(Clone)]
 pub(super) struct Scripted {
     log: Log,
     answers: Answers,
     /// How many are left to give.
     permits: Arc<Mutex<usize>>,
-    faults: Arc<Mutex<VecDeque<Fault>>>,
+    changes: Arc<Mutex<Changes>>,
 }
 
 impl Scripted {
-    fn write(&self, what: String) -> Result<(), Fault> {
+    /// Its changes are these from now on.
+    pub(super) fn shares(&mut self, changes: &Arc<Mutex<Changes>>) {
+        self.changes = Arc::clone(changes);
+    }
+
+    fn log(&self, what: String) {
         self.log.lock().unwrap().push(what);
-        self.faults.lock().unwrap().pop_front().map_or(Ok(()), Err)
     }
 
     fn permit(&self) -> Option<()> {
@@ -100,7 +126,6 @@ impl Scripted {
 }
 
 impl Outside for Scripted {
-    type ChangePermit = ();
     type PutPermit = ();
 
     fn ask(&self, _: Sight, question: &Question, not_before: Timestamp) -> Answer {
@@ -115,19 +140,61 @@ impl Outside for Scripted {
         watch.values().map(Upkeep::due).min()
     }
 
-    fn forget(&self, _: &ObjectKey) {}
-
-    fn change_permit(&self, _: &Grant, _: &ChangeBatch) -> Option<()> {
-        self.permit()
-    }
+    fn unwatch(&self, _: &ObjectKey) {}
 
     fn put_permit(&self, _: &Grant, _: &Region) -> Option<()> {
         self.permit()
     }
 
-    async fn change_records(&self, (): (), grant: Grant, _: &ChangeBatch) -> Result<String, Fault> {
-        self.write(format!("change {}", grant.place())).map(|()| "C1".to_owned())
+    fn change_records(&self, grant: Grant, batch: &Arc<ChangeBatch>) -> Handed {
+        let place = grant.place().clone();
+        let Place::Name(name) = &place else { return Handed::Refused };
+        let mut changes = self.changes.lock().unwrap();
+        match changes.open.get(name.name()) {
+            Some((_, before)) if before == batch => Handed::Already,
+            Some(_) if changes.sending == Sending::OnItsWay => Handed::Refused,
+            _ => {
+                self.log(format!("change {place}"));
+                changes.open.insert(name.name().clone(), (place.clone(), Arc::clone(batch)));
+                Handed::New
+            }
+        }
     }
+
+    fn withdraw(&self, _: &ObjectKey, but: &BTreeSet<DomainName>) -> bool {
+        let mut changes = self.changes.lock().unwrap();
+        let unwanted: Vec<_> =
+            changes.open.keys().filter(|at| !but.contains(at)).cloned().collect();
+        if !unwanted.is_empty() && changes.sending == Sending::OnItsWay {
+            return false;
+        }
+        for name in unwanted {
+            self.log(format!("withdraw {name}"));
+            changes.open.remove(&name);
+        }
+        true
+    }
+
+    fn endings(&self, _: &ObjectKey) -> Endings {
+        let mut changes = self.changes.lock().unwrap();
+        if changes.sending != Sending::Prompt {
+            let on_its_way = changes.sending == Sending::OnItsWay && !changes.open.is_empty();
+            return Endings { on_its_way, ..Endings::default() };
+        }
+        let open = std::mem::take(&mut changes.open);
+        let mut end = || {
+            let made = Changed { id: "C1".to_owned(), at: NOW };
+            changes.faults.pop_front().map_or(Ok(made), Err)
+        };
+        let ended = open.into_values().map(|(place, _)| (place, end())).collect();
+        Endings { ended, on_its_way: false }
+    }
+
+    fn forget(&self, object: &ObjectKey) {
+        self.log(format!("forget {object}"));
+    }
+
+    async fn close(&self) {}
 
     async fn put_mail_from(
         &self,
@@ -137,7 +204,8 @@ impl Outside for Scripted {
         mail_from: Option<&MailFromDomain>,
         _: BehaviorOnMxFailure,
     ) -> Result<(), Fault> {
-        self.write(format!("put {region} {}", mail_from.unwrap()))
+        self.log(format!("put {region} {}", mail_from.unwrap()));
+        Ok(())
     }
 }
 
@@ -146,7 +214,7 @@ pub(super) struct Bench {
     pub(super) replies: Arc<Mutex<VecDeque<ObjectError>>>,
     pub(super) answers: Answers,
     pub(super) permits: Arc<Mutex<usize>>,
-    pub(super) faults: Arc<Mutex<VecDeque<Fault>>>,
+    pub(super) changes: Arc<Mutex<Changes>>,
     pub(super) woken: Arc<Mutex<Vec<ObjectKey>>>,
     pub(super) reconciler: Reconciler<InMemory, Scripted>,
 }
@@ -182,7 +250,7 @@ pub(super) fn bench(planner: impl Fn(&World<'_>) -> Plan + Send + Sync + 'static
         log: Arc::clone(&log),
         answers,
         permits: Arc::new(Mutex::new(usize::MAX)),
-        faults: Arc::default(),
+        changes: Arc::default(),
     };
     let store = Arc::new(Store::new("owner".into(), Regions::default()));
     permit(&store);
@@ -194,7 +262,7 @@ pub(super) fn bench(planner: impl Fn(&World<'_>) -> Plan + Send + Sync + 'static
         replies: Arc::clone(&objects.replies),
         answers: Arc::clone(&outside.answers),
         permits: Arc::clone(&outside.permits),
-        faults: Arc::clone(&outside.faults),
+        changes: Arc::clone(&outside.changes),
         woken,
         reconciler: Reconciler {
             objects,

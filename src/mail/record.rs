@@ -178,6 +178,15 @@ pub enum Change {
     Delete(RecordSet),
 }
 
+impl Change {
+    /// What comes or goes.
+    pub fn record(&self) -> &RecordSet {
+        match self {
+            Self::Create(set) | Self::Delete(set) => set,
+        }
+    }
+}
+
 /// Changes to one zone that Route 53 makes together or not at all.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ChangeBatch {
@@ -227,4 +236,42 @@ pub enum Seen {
     Differing,
     /// They could not be asked (port 53 closed, say), for this reason.
     Unaskable(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(rtype: RecordType, ttl: u32, value: &str) -> RecordSet {
+        let name = DomainName::parse("a.example.com").unwrap_or_else(|_| unreachable!("a name"));
+        RecordSet { name, rtype, ttl, values: vec![value.to_owned()], routing: Routing::Simple }
+    }
+
+    #[test]
+    fn what_stands_after_a_change_is_what_stood_with_it() {
+        let (mx, txt) = (set(RecordType::Mx, 300, "10 a."), set(RecordType::Txt, 60, "\"x\""));
+        let other = set(RecordType::Mx, 300, "20 b.");
+        let before = NameView { sets: vec![mx.clone(), txt.clone()] };
+        let swap = [Change::Delete(mx.clone()), Change::Create(other.clone())];
+        assert_eq!(before.after(&swap), Some(NameView { sets: vec![txt.clone(), other.clone()] }));
+        let empty = NameView::default();
+        let create = [Change::Create(mx.clone()), Change::Create(txt.clone())];
+        assert_eq!(empty.after(&create), Some(before.clone()));
+        assert_eq!(before.after(&[Change::Delete(mx), Change::Delete(txt)]), Some(empty));
+    }
+
+    #[test]
+    fn what_was_seen_before_tells_nothing_of_changes_that_do_not_fit_it() {
+        let mx = set(RecordType::Mx, 300, "10 a.");
+        let before = NameView { sets: vec![mx.clone()] };
+        for changes in [
+            vec![Change::Create(mx.clone())],
+            vec![Change::Delete(set(RecordType::Mx, 60, "10 a."))],
+            vec![Change::Delete(set(RecordType::Mx, 300, "10 b."))],
+            vec![Change::Delete(set(RecordType::Txt, 300, "\"x\""))],
+            vec![Change::Delete(mx.clone()), Change::Create(mx.clone()), Change::Create(mx)],
+        ] {
+            assert_eq!(before.after(&changes), None, "{changes:?}");
+        }
+    }
 }

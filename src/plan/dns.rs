@@ -163,6 +163,11 @@ impl Scene<'_> {
         if let Some(finding) = self.paused(&Place::Name(name.clone())) {
             return Err(finding);
         }
+        // It may wait longer for its turn than a reading counts; it is compared
+        // with what stands when it is made.
+        if self.is_handed(name, &change.batch.changes) {
+            return Ok(Some(change));
+        }
         let age = self.world.settings.max_observation_age;
         match self.inquiry.name(&change.batch.zone, name.name(), age.min(self.resync())) {
             Reading::Known { .. } => Ok(Some(change)),

@@ -1,13 +1,13 @@
 //! What a plan asks to be done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::world::{Memory, Question, Upkeep};
 use crate::api::{Reason, SesMailFromStatus};
 use crate::authority::Grant;
-use crate::mail::{BehaviorOnMxFailure, ChangeBatch, MailFromDomain, Region};
+use crate::mail::{BehaviorOnMxFailure, ChangeBatch, DomainName, MailFromDomain, Region};
 
 /// One thing to do. They are done in order, one at a time, and a cut between
 /// any two must be safe.
@@ -26,7 +26,8 @@ pub enum Effect {
     /// Write ahead what is about to be done. The next effects are not done
     /// unless this succeeds.
     WriteStatus(Box<SesMailFromStatus>),
-    /// Submit one change batch for the records of one name.
+    /// Hand over one change of the records of one name, to be sent with those of
+    /// others.
     ChangeRecords {
         /// Leave to write at the name.
         grant: Grant,
@@ -67,8 +68,12 @@ pub struct Plan {
     /// What must be known before this plan counts, and from when on an answer
     /// counts. While a question here is new to the facts, ask it and plan again.
     pub questions: BTreeMap<Question, Timestamp>,
-    /// What to do. After the first that fails, and after the last, plan again.
+    /// What to do. After the first that fails, and after the last, plan again; but
+    /// where all was handed over before already, it is waited for.
     pub effects: Vec<Effect>,
+    /// Names that could not be judged now. A change that was handed over for one
+    /// stays so; every other that is not among the effects is taken back.
+    pub undecided: BTreeSet<DomainName>,
     /// What to report when there is nothing to do now, where that differs from
     /// the status that the API server holds.
     pub report: Option<Box<SesMailFromStatus>>,

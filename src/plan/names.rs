@@ -15,8 +15,8 @@ use super::world::Fault;
 use crate::api::{Progress, Reason, RecordState, RecordStatus, TAKE_OVER};
 use crate::authority::{Grant, Place};
 use crate::mail::{
-    BehaviorOnMxFailure, ChangeBatch, MailFromDomain, MailFromStatus, Marker, Origin, RecordType,
-    Region, SpfFault, Zone,
+    BehaviorOnMxFailure, Change, ChangeBatch, MailFromDomain, MailFromStatus, Marker, Origin,
+    RecordType, Region, SpfFault, Zone,
 };
 
 /// What was decided for one MAIL FROM domain.
@@ -287,7 +287,8 @@ impl<'a> Scene<'a> {
         let place = Place::Name(name.clone());
         let repaired = self.repaired(surveyed, wanted, &difference);
         let mut records = self.record_statuses(surveyed, wanted, &difference, conflicts);
-        if self.count_repairs(&mut records, &repaired, &place) {
+        let handed = self.is_handed(name, &difference.changes);
+        if self.count_repairs(&mut records, &repaired, &place, handed) {
             let text = format!(
                 "the {} at {name} was repaired three times within {}; something else keeps changing it",
                 repaired[0],
@@ -393,6 +394,13 @@ impl<'a> Scene<'a> {
         };
         let adopted = adopted(surveyed.mark.marker(), &wanted.marker);
         NameChange { grant, batch, repaired, moved: difference.moved, adopted }
+    }
+
+    /// Whether these changes were handed over already: they are counted and
+    /// announced, and only wait to be sent.
+    pub(super) fn is_handed(&self, name: &MailFromDomain, changes: &[Change]) -> bool {
+        let handed = self.world.memory.handed.get(name.name());
+        handed.is_some_and(|handed| handed.batch.changes == changes)
     }
 
     /// Shown in Route 53's own log of changes.

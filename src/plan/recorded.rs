@@ -55,19 +55,21 @@ impl Scene<'_> {
 
     /// Tells whether another repair would feed a war, and forgets old repairs.
     /// The repair to come is counted by its write-ahead: what is reported while
-    /// it waits for quota has not been done, and status says what was there.
+    /// it waits for quota has not been done, and status says what was there. One
+    /// that was handed over is counted already.
     pub(super) fn count_repairs(
         &self,
         records: &mut [RecordStatus],
         repaired: &[RecordType],
         place: &Place,
+        handed: bool,
     ) -> bool {
         let mut looping = false;
         for record in records {
             let counted = self.counted_repairs(&record.repair_times);
             let is_repaired = repaired.iter().any(|rtype| rtype.as_str() == record.rtype);
             record.repair_times = match is_repaired {
-                true if Self::is_loop(&counted) => {
+                true if Self::is_loop(&counted) && !handed => {
                     looping = true;
                     record.state = RecordState::Conflict;
                     counted

@@ -1,5 +1,7 @@
 //! What one plan hands to the next.
 
+use std::collections::BTreeSet;
+
 use super::conditions::Decided;
 use super::dns::DnsVerdict;
 use super::names::Stance;
@@ -7,7 +9,7 @@ use super::scene::Scene;
 use super::world::{Memory, Remembered, World};
 use crate::api::{RECONCILE_REQUESTED_AT, Reason, RecordState};
 use crate::authority::Place;
-use crate::mail::MailFromStatus;
+use crate::mail::{DomainName, MailFromStatus};
 
 /// The memory as this plan begins: a new generation or a requested reconcile
 /// wants answers of its own.
@@ -67,6 +69,16 @@ impl Scene<'_> {
         memory.observed |= decided.is_read();
         self.remember_names(decided, &mut memory);
         memory
+    }
+
+    /// The names that could not be read. What was decided for an older spec does
+    /// not outlive it.
+    pub(super) fn undecided(&self, decided: &Decided, memory: &Memory) -> BTreeSet<DomainName> {
+        if memory.fresh_for != self.world.memory.fresh_for {
+            return BTreeSet::new();
+        }
+        let unread = decided.names.iter().filter(|(_, plan)| !plan.is_read());
+        unread.map(|(name, _)| name.name().clone()).collect()
     }
 
     fn remember_names(&self, decided: &Decided, memory: &mut Memory) {

@@ -124,6 +124,7 @@ pub(super) fn steps(scene: &Scene<'_>, mut decided: Decided, memory: Memory, hel
         effects.put(region, put);
     }
     let Effects { names_a_place, mut plan, .. } = effects;
+    plan.undecided = scene.undecided(&decided, &memory);
     if plan.effects.is_empty() {
         let read = decided.is_read();
         memory = settle(scene, status, memory, read, &mut plan);
@@ -212,21 +213,33 @@ impl Effects<'_, '_> {
             stored.records.iter().any(|record| record.name == name.as_str() && record.zone == zone)
                 && stored.zones.iter().any(|known| known.id == zone);
         let removing = !self.scene.desired.names.contains_key(name);
+        let handed = self.scene.is_handed(name, &change.batch.changes);
+        let counts = !change.repaired.is_empty() && !handed;
         self.names_a_place |= !removing && !named;
-        if !removing && (!named || !change.repaired.is_empty()) {
+        if !removing && (!named || counts) {
             for known in self.draft.to_mut().zones.iter_mut().filter(|known| known.id == zone) {
                 known.change_id = None;
             }
-            self.count_repairs(name, &change);
+            if counts {
+                self.count_repairs(name, &change);
+            }
             self.write_ahead();
         }
+        if !handed {
+            self.announce(name, &change);
+        }
+        let NameChange { grant, batch, repaired, .. } = change;
+        let repair = !repaired.is_empty();
+        self.plan.effects.push(Effect::ChangeRecords { grant, batch, repair });
+    }
+
+    fn announce(&mut self, name: &MailFromDomain, change: &NameChange) {
         if !change.adopted.is_empty() {
             let what = change.adopted.join(", ");
             let note = format!("adopted as found, never to be deleted, at {name}: {what}");
             self.plan.notices.push(Notice { warning: false, reason: "Adopted", note });
         }
-        let repair = !change.repaired.is_empty();
-        if repair {
+        if !change.repaired.is_empty() {
             let types: Vec<String> = change.repaired.iter().map(ToString::to_string).collect();
             let note = format!(
                 "the {} at {name} had been changed or removed; publishing it again",
@@ -234,8 +247,6 @@ impl Effects<'_, '_> {
             );
             self.plan.notices.push(Notice { warning: true, reason: "DriftRepaired", note });
         }
-        let NameChange { grant, batch, .. } = change;
-        self.plan.effects.push(Effect::ChangeRecords { grant, batch, repair });
     }
 
     fn count_repairs(&mut self, name: &MailFromDomain, change: &NameChange) {

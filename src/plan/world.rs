@@ -1,6 +1,7 @@
 //! What a plan is made from: the object, what was observed, and what is remembered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,8 +11,8 @@ use crate::api::{Reason, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Place, Service, Standing};
 use crate::compact::Compact;
 use crate::mail::{
-    ChangeState, Delegation, DomainName, HostedZoneId, MailFrom, NameView, Region, Regions, Seen,
-    Surroundings, Verification, Zone,
+    ChangeBatch, ChangeState, Delegation, DomainName, HostedZoneId, MailFrom, NameView, Region,
+    Regions, Seen, Surroundings, Verification, Zone,
 };
 
 /// The operator's own durations; each is a flag of the same name.
@@ -190,6 +191,9 @@ pub struct Memory {
     pub findings: VecMap<Place, Remembered>,
     /// The last change submitted for a name, and when.
     pub changes: BTreeMap<DomainName, (String, Timestamp)>,
+    /// Changes that were handed over to be sent, of which it is not known yet how
+    /// they ended. What they need was written ahead.
+    pub handed: BTreeMap<DomainName, Handed>,
     /// Writes that failed, by place.
     pub faults: BTreeMap<Place, WriteFault>,
     /// Names whose DNS was wrong when last looked at.
@@ -231,6 +235,15 @@ pub struct Remembered {
     pub first: Timestamp,
     /// When the place was last read well.
     pub last: Timestamp,
+}
+
+/// A change that was handed over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Handed {
+    /// What is to be sent.
+    pub batch: Arc<ChangeBatch>,
+    /// Whether it mends drift, for the metric.
+    pub repair: bool,
 }
 
 /// A write that failed.

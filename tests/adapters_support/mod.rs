@@ -16,7 +16,7 @@ use ses_mailfrom::authority::{
     Claimant, Claims, Credentials, Grant, Labels, Look, ObjectKey, Place, Policy, Service,
     ServiceCredentials, Sight, Standing,
 };
-use ses_mailfrom::aws::{Aws, Call, Error, Reply, Settings};
+use ses_mailfrom::aws::{Aws, Call, Changed, Error, Handed, Reply, Settings};
 use ses_mailfrom::clock::Clock;
 use ses_mailfrom::mail::{
     Change, ChangeBatch, DomainName, HostedZoneId, Identity, MailFromDomain, Owner, RecordSet,
@@ -45,6 +45,8 @@ pub fn fast() -> Settings {
         ses_rate: 1000.0,
         route53_rate: 1000.0,
         request_timeout: Duration::from_secs(5),
+        linger: Duration::from_millis(2),
+        linger_max: Duration::from_millis(20),
         ..Settings::default()
     }
 }
@@ -143,6 +145,23 @@ impl Operator {
         loop {
             if let Some(permit) = ask(&self.aws) {
                 return permit;
+            }
+            self.woken().await;
+        }
+    }
+
+    /// Hands a change over and waits for its end.
+    pub async fn change(&mut self, grant: Grant, batch: ChangeBatch) -> Result<Changed, Error> {
+        let object = grant.object().clone();
+        assert_eq!(self.aws.change_records(grant, &Arc::new(batch)), Handed::New);
+        self.ended(&object).await
+    }
+
+    /// Waits until one change of an object has ended.
+    pub async fn ended(&mut self, object: &ObjectKey) -> Result<Changed, Error> {
+        loop {
+            if let Some((_, ended)) = self.aws.endings(object).ended.pop() {
+                return ended;
             }
             self.woken().await;
         }
@@ -259,6 +278,11 @@ impl Actor {
     /// Has the policy go that what was given out until now rests on.
     pub fn lose_authority(&self) {
         assert!(!self.claims.lock().unwrap().remove_policy("default").is_empty());
+    }
+
+    /// A person waits for what it asks from now on.
+    pub fn with_urgency(self) -> Self {
+        Self { standing: self.standing.with_urgency(true), ..self }
     }
 
     pub fn key(&self) -> ObjectKey {

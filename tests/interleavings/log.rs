@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_simulator::{Call, EventKind, IdentityKey, MailFromStatus, Outcome, SimTime};
 use ses_mailfrom::mail::{Marker, Spf, decode_txt};
 
+use crate::behalf::NOBODY;
 use crate::others::FOREIGN_NAME;
 use crate::parts::theirs_of;
 use crate::process::settings;
@@ -97,7 +98,11 @@ impl Log {
                 EventKind::RecordSet { name, kind, from, to, change, .. } => {
                     let from = from.clone().unwrap_or_default();
                     let name = name.plain();
-                    let writer = change.as_ref().and_then(|_| log.changer(&name, event.order));
+                    let batch = change.as_ref().and_then(|_| log.changer(&name, event.order));
+                    let writer = batch.and_then(|batch| stage.behalf.writer(&batch, &name));
+                    if writer.as_deref() == Some(NOBODY) {
+                        return Err(wrong("a change that no object handed over".into()));
+                    }
                     let edited = Edited { name, kind: kind.as_str(), from, writer };
                     let to = to.clone().unwrap_or_default();
                     log.edit(edited, to, change.as_deref(), event.at, allowed).map_err(wrong)?;
@@ -125,7 +130,7 @@ impl Log {
         Ok(log)
     }
 
-    /// Who changed the records of a name: who called last for it. Route 53 takes one
+    /// The access key of the batch that changed the records of a name: the last for it. Route 53 takes one
     /// batch at a time.
     fn changer(&self, name: &str, order: u64) -> Option<String> {
         self.caller(order, |call| {

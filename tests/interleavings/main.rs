@@ -5,6 +5,7 @@
 //! `property` says how to try more of them, and how to play one again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod behalf;
 mod checks;
 mod cluster;
 mod forgotten;

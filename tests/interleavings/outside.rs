@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_simulator::{ACCESS_KEY, Simulator};
+use aws_simulator::{ACCESS_KEY, ACCOUNT, Simulator};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
@@ -20,7 +20,7 @@ use ses_mailfrom::dns::{Exchange, ExchangeError};
 use tokio::time::sleep;
 
 use crate::lifeline::Lifeline;
-use crate::others::Others;
+use crate::process::Setup;
 
 /// A request and an answer are on their way so long, which is what others cut
 /// in between.
@@ -29,15 +29,15 @@ const WAY: Duration = Duration::from_millis(20);
 const SILENCE: Duration = Duration::from_secs(3);
 
 tokio::task_local! {
-    /// The access key that the writes of this reconcile are made with: AWS sees
+    /// The access key that the puts of this reconcile are made with: AWS sees
     /// one process, a test which object it acted for.
     pub(crate) static WRITER: String;
 }
 
 /// One process's way to AWS.
-pub(crate) fn sdk(aws: &Simulator, others: &Others, lifeline: &Lifeline) -> SdkConfig {
-    let (aws, others, lifeline) = (aws.clone(), others.clone(), lifeline.clone());
-    let connector = SharedHttpConnector::new(Wire { aws, others, lifeline });
+pub(crate) fn sdk(setup: &Setup, lifeline: &Lifeline) -> SdkConfig {
+    let (setup, lifeline) = (setup.clone(), lifeline.clone());
+    let connector = SharedHttpConnector::new(Wire { setup, lifeline });
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
@@ -47,20 +47,32 @@ pub(crate) fn sdk(aws: &Simulator, others: &Others, lifeline: &Lifeline) -> SdkC
         .build()
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Wire {
-    aws: Simulator,
-    others: Others,
+    setup: Setup,
     lifeline: Lifeline,
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wire").field("lifeline", &self.lifeline).finish_non_exhaustive()
+    }
 }
 
 impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Self { aws, others, lifeline } = self.clone();
-        let writer = WRITER.try_with(String::clone).ok();
+        let Self { setup, lifeline } = self.clone();
+        let Setup { aws, others, behalf, owner_id, .. } = setup;
+        let change = request.method() == "POST" && request.uri().contains("/rrset");
+        let writer = if change {
+            let key = behalf.sends(owner_id, request.body().bytes().expect("a body in memory"));
+            aws.with(|world| world.add_account(ACCOUNT, &key));
+            Some(key)
+        } else {
+            WRITER.try_with(String::clone).ok()
+        };
         HttpConnectorFuture::new(async move {
             let request = outgoing(&request, writer.as_deref());
-            let change = is_change(&request);
             let write = request.method() == http::Method::PUT || change;
             sleep(WAY).await;
             let handle = async {
@@ -75,11 +87,6 @@ impl HttpConnector for Wire {
             Ok(incoming(answer))
         })
     }
-}
-
-/// Route 53 changes record sets by POST.
-fn is_change<T>(request: &http::Request<T>) -> bool {
-    request.method() == http::Method::POST && request.uri().path().contains("/rrset")
 }
 
 fn outgoing<B: From<Vec<u8>>>(request: &HttpRequest, writer: Option<&str>) -> http::Request<B> {

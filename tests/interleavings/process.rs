@@ -20,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::behalf::{Behalf, Overheard};
 use crate::cluster::{Client, Cluster, NAMESPACE, Told};
 use crate::lifeline::{Lifeline, Odometer};
 use crate::others::Others;
@@ -33,6 +34,7 @@ pub(crate) struct Setup {
     pub clock: Clock,
     pub odometer: Odometer,
     pub others: Others,
+    pub behalf: Behalf,
     pub owner_id: &'static str,
 }
 
@@ -81,7 +83,7 @@ pub(crate) fn key(name: &str) -> ObjectKey {
 impl Process {
     /// Starts, with everything listed and nothing remembered.
     pub(crate) fn start(setup: &Setup) -> Self {
-        let Setup { aws, cluster, clock, odometer, others, owner_id } = setup;
+        let Setup { aws, cluster, clock, odometer, owner_id, .. } = setup;
         let owner_id = *owner_id;
         let lifeline = Lifeline::new(odometer.clone());
         let (waker, woken) = unbounded_channel();
@@ -89,7 +91,7 @@ impl Process {
         let wake: Wake = Arc::new(move |key: &ObjectKey| drop(send.send(key.clone())));
         let by_aws = Arc::clone(&wake);
         let adapter = Aws::new(
-            &sdk(aws, others, &lifeline),
+            &sdk(setup, &lifeline),
             aws::Settings::default(),
             clock.clone(),
             Arc::new(move |key| by_aws(key)),
@@ -103,7 +105,11 @@ impl Process {
         let store = Arc::new(Store::new(owner_id.into(), settings.regions.clone()));
         let reconciler = Arc::new(Reconciler {
             objects: Client { cluster: cluster.clone(), lifeline: lifeline.clone() },
-            outside: Live::new(adapter, dns, clock.clone(), Arc::clone(&wake)),
+            outside: Overheard {
+                live: Live::new(adapter, dns, clock.clone(), Arc::clone(&wake)),
+                behalf: setup.behalf.clone(),
+                owner_id,
+            },
             store: Arc::clone(&store),
             memories: Memories::default(),
             settings,

@@ -15,6 +15,7 @@ use ses_mailfrom::clock::Clock;
 use ses_mailfrom::mail::{BehaviorOnMxFailure, Owner};
 use tokio::time::{Instant, sleep_until};
 
+use crate::behalf::Behalf;
 use crate::cluster::{Cluster, NAMESPACE};
 use crate::forgotten::Forgotten;
 use crate::lifeline::Odometer;
@@ -35,6 +36,7 @@ pub(crate) struct Stage {
     pub operators: Vec<Operator>,
     pub actors: Vec<Actor>,
     pub others: Others,
+    pub behalf: Behalf,
     pub odometer: Odometer,
     pub forgotten: Forgotten,
 }
@@ -108,6 +110,7 @@ impl Stage {
             world.put_record_set(ZONE, kept.unwrap()).unwrap();
         });
         let (others, odometer) = (Others::new(&aws), Odometer::default());
+        let behalf = Behalf::default();
         let owners: BTreeSet<_> = actors.iter().map(|a| (a.operator, a.owner_id)).collect();
         let operator = |(_, owner_id): (usize, &'static str)| {
             let setup = Setup {
@@ -116,13 +119,14 @@ impl Stage {
                 clock: clock.clone(),
                 odometer: odometer.clone(),
                 others: others.clone(),
+                behalf: behalf.clone(),
                 owner_id,
             };
             Operator { process: Process::start(&setup), setup }
         };
         let operators = owners.into_iter().map(operator).collect();
         let (setting, forgotten) = (setting.clone(), Forgotten::default());
-        let stage = Self { aws, setting, operators, actors, others, odometer, forgotten };
+        let stage = Self { aws, setting, operators, actors, others, behalf, odometer, forgotten };
         for actor in &stage.actors {
             stage.create(actor);
         }

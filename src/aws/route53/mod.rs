@@ -1,7 +1,9 @@
 //! Route 53: zones found by name, record sets read page by page, changes made
-//! by compare-and-swap and followed to INSYNC.
+//! by compare-and-swap, many in a batch, and followed to INSYNC.
 
+mod batch;
 mod change;
+mod comment;
 mod in_zone;
 mod listing;
 mod names;
@@ -10,7 +12,10 @@ mod reading;
 #[cfg(test)]
 mod reading_tests;
 mod records;
+mod refusal;
+mod sending;
 mod surroundings;
+mod writer;
 mod zone;
 #[cfg(test)]
 mod zone_tests;
@@ -21,8 +26,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub(super) use change::{ChangeOf, change_records};
+pub(super) use batch::Load;
+pub(super) use change::ChangeOf;
 pub(super) use in_zone::{InZone, Told};
+pub(super) use refusal::clauses;
 pub(super) use zone::ZoneView;
 pub(super) use zones::{ZoneBook, zones};
 

@@ -245,8 +245,7 @@ async fn read_page(
     if page.next.as_ref() == Some(start) {
         return Err(Error::incomplete(&target, "a next page"));
     }
-    let left = *lock(&left);
-    Ok((left, page))
+    Ok((*lock(&left), page))
 }
 
 fn page(answer: ListHostedZonesByNameOutput) -> Page<Zone> {

@@ -4,6 +4,7 @@
 mod adopt;
 mod delete;
 mod denied;
+mod handed;
 mod keep;
 mod life;
 mod living;
