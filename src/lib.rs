@@ -6,6 +6,7 @@ pub mod authority;
 pub mod aws;
 pub mod cli;
 pub mod clock;
+pub mod compact;
 pub mod controller;
 pub mod dns;
 pub mod iam;

@@ -58,8 +58,8 @@ async fn a_change_is_sent_as_deletes_and_creates_in_order_and_never_upserts() {
         Change::Create(set(name, "TXT", 300, &["\"v=spf1 include:amazonses.com ~all\"", "\"x\""])),
         Change::Create(set(name, "MX", 300, &["10 feedback-smtp.us-east-1.amazonses.com"])),
     ];
-    let changed = operator.change(a.name_grant(name), batch("Z1", changes)).await.unwrap();
-    assert_eq!(changed.id, "C1");
+    let made = operator.change(a.name_grant(name), batch("Z1", changes)).await.unwrap();
+    assert_eq!(made.id, "C1");
     let sent = canned.sent();
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0].line, "POST /2013-04-01/hostedzone/Z1/rrset");

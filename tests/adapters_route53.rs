@@ -66,8 +66,8 @@ async fn change(
     actor: &Actor,
     changes: Vec<Change>,
 ) -> Result<String, Error> {
-    let changed = operator.change(actor.name_grant(NAME), batch("Z1", changes)).await;
-    changed.map(|changed| changed.id)
+    let made = operator.change(actor.name_grant(NAME), batch("Z1", changes)).await;
+    made.map(|made| made.id)
 }
 
 fn mx(value: &str) -> RecordSet {

@@ -451,11 +451,11 @@ async fn what_is_watched_is_read_in_full_calls_and_wakes_only_on_news() {
     let stage = tokio::time::timeout(adapters_support::LIMIT, sweeps(before.0 + 9)).await.unwrap();
     assert!(!operator.anybody_woken(), "nothing has changed");
     assert_eq!(counted(&stage, LIST), before.1, "nobody watches that");
-    let named = stage.sim.with(|world| {
+    let sizes = stage.sim.with(|world| {
         world.calls_of(GET).skip(before.0).map(|call| call.targets.len()).collect::<Vec<_>>()
     });
-    let sum: usize = named.iter().take(9).sum();
-    assert!(sum >= 750, "three sweeps of 250 in nine calls: {named:?}");
+    let sum: usize = sizes.iter().take(9).sum();
+    assert!(sum >= 750, "three sweeps of 250 in nine calls: {sizes:?}");
     let failed = Some(("m.d00000.example", Truth::Failed));
     stage.sim.with(|world| {
         let behavior = Behavior::UseDefaultValue;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use smallvec::SmallVec;
 
 use super::credentials::{Credentials, Service, ServiceCredentials};
 use super::decision::{Ask, Policies};
@@ -30,10 +31,11 @@ pub struct Claimant {
     pub owner: Owner,
     /// The identity.
     pub domain: DomainName,
-    /// Every region and MAIL FROM domain of the spec.
-    pub asked: BTreeSet<Place>,
-    /// Every region of spec and status, and every MAIL FROM domain of both.
-    pub places: BTreeSet<Place>,
+    /// Every region and MAIL FROM domain of the spec, each once.
+    pub asked: Box<[Place]>,
+    /// Every region of spec and status, and every MAIL FROM domain of both, each
+    /// once.
+    pub places: Box<[Place]>,
     /// With what it looks and writes.
     pub credentials: ServiceCredentials,
     /// The senders beside SES that its SPF record is to let in.
@@ -47,7 +49,10 @@ pub struct Claimant {
 }
 
 /// Claims by age: older first, then by UID.
-type Rank = (Timestamp, String, ObjectKey);
+type Rank<'a> = (Timestamp, &'a str, &'a ObjectKey);
+
+/// Who hold one thing, by rank; nearly always one.
+type Holders = SmallVec<[Arc<Claimant>; 1]>;
 
 /// What is contested: an identity in a region, or a name, which only one
 /// object may hold whatever its identity.
@@ -64,14 +69,13 @@ struct Namespace {
 /// The index of all claims, and of what they are judged by.
 #[derive(Debug, Default)]
 pub struct Claims {
-    claimants: HashMap<ObjectKey, Arc<Claimant>>,
-    /// Of those who hold.
-    ranks: HashMap<Contested, BTreeSet<Rank>>,
+    /// In order, so that those of a namespace stand together.
+    claimants: BTreeMap<ObjectKey, Arc<Claimant>>,
+    holders: HashMap<Contested, Holders>,
     owners: HashMap<Owner, ObjectKey>,
     policies: Arc<Policies>,
     changes: Changes,
     namespaces: HashMap<String, Namespace>,
-    members: HashMap<String, BTreeSet<ObjectKey>>,
     accounts: HashMap<Credentials, String>,
 }
 
@@ -83,10 +87,6 @@ impl Claims {
             return BTreeSet::new();
         }
         let mut touched = self.remove(&claimant.key);
-        self.members
-            .entry(claimant.key.namespace.clone())
-            .or_default()
-            .insert(claimant.key.clone());
         self.owners.insert(claimant.owner.clone(), claimant.key.clone());
         let claimant = Arc::new(claimant);
         self.claimants.insert(claimant.key.clone(), Arc::clone(&claimant));
@@ -98,12 +98,6 @@ impl Claims {
     pub fn remove(&mut self, key: &ObjectKey) -> BTreeSet<ObjectKey> {
         let Some(old) = self.claimants.remove(key) else { return BTreeSet::new() };
         self.owners.remove(&old.owner);
-        if let Some(members) = self.members.get_mut(&key.namespace) {
-            members.remove(key);
-            if members.is_empty() {
-                self.members.remove(&key.namespace);
-            }
-        }
         self.leave(&old)
     }
 
@@ -135,16 +129,14 @@ impl Claims {
                 self.namespaces.insert(name.to_owned(), known);
             }
         }
-        let members = self.members.get(name).cloned().unwrap_or_default();
-        self.judge_again(members)
+        self.judge_again(self.members(name))
     }
 
     /// Forgets a namespace. Returns the objects to look at again.
     pub fn remove_namespace(&mut self, name: &str) -> BTreeSet<ObjectKey> {
         let Some(gone) = self.namespaces.remove(name) else { return BTreeSet::new() };
         gone.changes.count();
-        let members = self.members.get(name).cloned().unwrap_or_default();
-        self.judge_again(members)
+        self.judge_again(self.members(name))
     }
 
     /// The names of all namespaces.
@@ -162,10 +154,10 @@ impl Claims {
         let mut touched = BTreeSet::new();
         let uses = |claimant: &&Arc<Claimant>| claimant.credentials.of(Service::Ses) == credentials;
         for claimant in self.claimants.values().filter(uses) {
-            let ranks = claimant.contested().filter_map(|contested| self.ranks.get(&contested));
-            let others = ranks.flatten().map(|(_, _, key)| key).filter(|key| **key != claimant.key);
+            let holders = claimant.contested().filter_map(|place| self.holders.get(&place));
+            let others = holders.flatten().filter(|other| other.key != claimant.key);
             let before = touched.len();
-            touched.extend(others.cloned());
+            touched.extend(others.map(|other| other.key.clone()));
             if touched.len() > before {
                 touched.insert(claimant.key.clone());
             }
@@ -177,12 +169,12 @@ impl Claims {
     /// claims nothing, or where its namespace is not known yet.
     pub fn standing(&self, key: &ObjectKey) -> Option<Standing> {
         let me = self.claimants.get(key)?;
-        let namespace = self.namespaces.get(&key.namespace)?;
+        let namespace = self.namespaces.get(&*key.namespace)?;
         let mut contenders = BTreeMap::new();
         for contested in me.contested() {
-            let ranks = self.ranks.get(&contested).into_iter().flatten();
-            let others = ranks.filter(|rank| rank.2 != *key);
-            let here = others.filter_map(|rank| self.contender(me, rank, &contested.1));
+            let holders = self.holders.get(&contested).into_iter().flatten();
+            let others = holders.filter(|other| other.key != *key);
+            let here = others.filter_map(|other| self.contender(me, other, &contested.1));
             contenders.insert(contested.1.clone(), here.collect());
         }
         let taken_from = me.take_over.as_ref().and_then(|owner| self.owners.get(owner)).cloned();
@@ -196,14 +188,13 @@ impl Claims {
         ))
     }
 
-    fn contender(&self, me: &Claimant, rank: &Rank, place: &Place) -> Option<Contender> {
-        let other = self.claimants.get(&rank.2)?;
+    fn contender(&self, me: &Claimant, other: &Claimant, place: &Place) -> Option<Contender> {
         let same = match place {
             Place::Name(_) => Same::Yes,
             Place::Region(_) => self.same_account(&me.credentials.ses, &other.credentials.ses),
         };
-        let rival = Rival { key: rank.2.clone(), owner: other.owner.clone() };
-        (same != Same::No).then(|| Contender { rival, before_us: *rank < me.rank(), same })
+        let rival = Rival { key: other.key.clone(), owner: other.owner.clone() };
+        (same != Same::No).then(|| Contender { rival, before_us: other.rank() < me.rank(), same })
     }
 
     fn same_account(&self, ours: &Credentials, theirs: &Credentials) -> Same {
@@ -229,7 +220,7 @@ impl Claims {
 
     /// Whether an object may hold what it asks for.
     fn holds(&self, claimant: &Claimant) -> bool {
-        let namespace = self.namespaces.get(&claimant.key.namespace);
+        let namespace = self.namespaces.get(&*claimant.key.namespace);
         claimant.manages
             && namespace.is_some_and(|namespace| {
                 self.policies.decide(&claimant.ask(&namespace.labels)).is_ok()
@@ -237,15 +228,16 @@ impl Claims {
     }
 
     /// Enters an object among those who hold, if it may.
-    fn enter(&mut self, claimant: &Claimant) -> BTreeSet<ObjectKey> {
+    fn enter(&mut self, claimant: &Arc<Claimant>) -> BTreeSet<ObjectKey> {
         let mut touched = BTreeSet::new();
         if !self.holds(claimant) {
             return touched;
         }
         for contested in claimant.contested() {
-            let ranks = self.ranks.entry(contested).or_default();
-            touched.extend(ranks.iter().map(|(_, _, key)| key.clone()));
-            ranks.insert(claimant.rank());
+            let holders = self.holders.entry(contested).or_default();
+            touched.extend(holders.iter().map(|other| other.key.clone()));
+            let at = holders.partition_point(|other| other.rank() < claimant.rank());
+            holders.insert(at, Arc::clone(claimant));
         }
         touched
     }
@@ -253,13 +245,13 @@ impl Claims {
     fn leave(&mut self, claimant: &Claimant) -> BTreeSet<ObjectKey> {
         let mut touched = BTreeSet::new();
         for contested in claimant.contested() {
-            let Some(ranks) = self.ranks.get_mut(&contested) else { continue };
-            if !ranks.remove(&claimant.rank()) {
-                continue;
-            }
-            touched.extend(ranks.iter().map(|(_, _, key)| key.clone()));
-            if ranks.is_empty() {
-                self.ranks.remove(&contested);
+            let Some(holders) = self.holders.get_mut(&contested) else { continue };
+            let held = holders.binary_search_by(|other| other.rank().cmp(&claimant.rank()));
+            let Ok(at) = held else { continue };
+            holders.remove(at);
+            touched.extend(holders.iter().map(|other| other.key.clone()));
+            if holders.is_empty() {
+                self.holders.remove(&contested);
             }
         }
         touched
@@ -275,6 +267,13 @@ impl Claims {
         self.judge_again(self.claimants.keys().cloned().collect())
     }
 
+    /// The objects of a namespace.
+    fn members(&self, namespace: &str) -> BTreeSet<ObjectKey> {
+        let first = ObjectKey { namespace: namespace.into(), name: "".into() };
+        let from = self.claimants.range(first..).map(|(key, _)| key);
+        from.take_while(|key| *key.namespace == *namespace).cloned().collect()
+    }
+
     fn judge_again(&mut self, keys: BTreeSet<ObjectKey>) -> BTreeSet<ObjectKey> {
         let mut touched = BTreeSet::new();
         for key in &keys {
@@ -288,8 +287,8 @@ impl Claims {
 }
 
 impl Claimant {
-    fn rank(&self) -> Rank {
-        (self.created, self.uid.clone(), self.key.clone())
+    fn rank(&self) -> Rank<'_> {
+        (self.created, &self.uid, &self.key)
     }
 
     fn contested(&self) -> impl Iterator<Item = Contested> {

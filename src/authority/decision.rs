@@ -19,7 +19,7 @@ pub struct Ask<'a> {
     /// The identity.
     pub domain: &'a DomainName,
     /// The regions and MAIL FROM domains of the spec.
-    pub places: &'a BTreeSet<Place>,
+    pub places: &'a [Place],
     /// One more of either, which only status or a marker names.
     pub also: Option<&'a Place>,
     /// With what to look and write.

@@ -145,7 +145,7 @@ impl Standing {
         match MailFromDomain::below(name.as_str(), &self.me.domain) {
             Ok(name) => self.allows(&Place::Name(name)),
             Err(_) => Err(Denial::Domain {
-                namespace: self.me.key.namespace.clone(),
+                namespace: self.me.key.namespace.to_string(),
                 domain: name.clone(),
             }),
         }

@@ -113,7 +113,7 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         if let Some((error, retry_at)) = failure.filter(|_| entry.flight == Flight::Idle) {
             return Reply::Failed { error, retry_at };
         }
-        let (urgent, namespace) = (sight.is_urgent(), sight.object().namespace.clone());
+        let (urgent, namespace) = (sight.is_urgent(), sight.object().namespace.to_string());
         entry.waiters.insert(sight.object().clone(), sight);
         let queue = match entry.flight {
             Flight::Idle => true,
@@ -279,7 +279,7 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         let Some(entry) = self.entries.get_mut(question) else { return };
         let waits = entry.waiters.values().next();
         let (namespace, urgent) = waits.map_or((String::new(), false), |sight| {
-            (sight.object().namespace.clone(), sight.is_urgent())
+            (sight.object().namespace.to_string(), sight.is_urgent())
         });
         entry.flight = Flight::Queued { urgent };
         self.queue.push(&namespace, urgent, question.clone());
@@ -415,7 +415,7 @@ mod tests {
         let draw = board.draw(at(second), usize::MAX, 4);
         let land = |question| board.landed(question, Ok(value), at(second));
         let woken: Vec<_> = draw.questions.iter().flat_map(land).collect();
-        woken.into_iter().map(|key| key.name).collect()
+        woken.into_iter().map(|key| key.name.to_string()).collect()
     }
 
     fn names(draw: &Draw<&'static str>) -> Vec<&'static str> {

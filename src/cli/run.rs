@@ -2,14 +2,16 @@
 
 use std::env;
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use futures::future::OptionFuture;
 use kube::Config;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::info;
@@ -30,6 +32,11 @@ type Ended = Result<(), Box<dyn Error>>;
 /// The Lease that the operators of one namespace contend for.
 const LEASE: &str = "ses-mailfrom";
 
+/// Threads that run tasks, at most.
+const WORKERS: usize = 4;
+/// Threads for what blocks, at most: the system's look-ups of host names.
+const LOOKUPS: usize = 16;
+
 /// How long tasks that outlive the operator may take to end.
 const LEAVE: Duration = Duration::from_secs(1);
 
@@ -41,11 +48,19 @@ pub(super) fn run(flags: RunFlags) -> Ended {
     let settings = flags.settings()?;
     let dns = dns_settings(&flags)?;
     telemetry::init(flags.logs.log_format.into(), telemetry::filter(&flags.logs.log)?)?;
-    let runtime = Runtime::new()?;
+    let runtime = runtime()?;
     let ended = runtime.block_on(operate(flags, settings, dns));
     // Look-ups under way are of no use any more.
     runtime.shutdown_timeout(LEAVE);
     ended
+}
+
+/// Everything waits for quotas, so a few threads are enough on any machine; each
+/// more costs memory.
+fn runtime() -> io::Result<Runtime> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(cores.min(WORKERS)).max_blocking_threads(LOOKUPS).enable_all().build()
 }
 
 async fn operate(flags: RunFlags, settings: Settings, dns: dns::Settings) -> Ended {

@@ -148,7 +148,7 @@ fn event(about: &Subject, notice: &Notice, instance: &str, now: Timestamp) -> Ev
     note.truncate(note.floor_char_boundary(NOTE_BYTES));
     Event {
         metadata: ObjectMeta {
-            namespace: Some(key.namespace.clone()),
+            namespace: Some(key.namespace.to_string()),
             generate_name: Some(format!("{}-", stem(&key.name))),
             ..Default::default()
         },
@@ -159,8 +159,8 @@ fn event(about: &Subject, notice: &Notice, instance: &str, now: Timestamp) -> Ev
         regarding: Some(ObjectReference {
             api_version: Some(SesMailFrom::api_version(&()).into()),
             kind: Some(SesMailFrom::kind(&()).into()),
-            namespace: Some(key.namespace.clone()),
-            name: Some(key.name.clone()),
+            namespace: Some(key.namespace.to_string()),
+            name: Some(key.name.to_string()),
             uid: Some(uid.clone()),
             ..Default::default()
         }),

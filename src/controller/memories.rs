@@ -8,23 +8,33 @@ use crate::authority::ObjectKey;
 use crate::controller::objects::key_of;
 use crate::plan::Memory;
 
-/// The memories, each with the uid of the object that it is of: one made anew
-/// under the same name starts without.
+/// The memories of all objects.
 #[derive(Debug, Default)]
-pub struct Memories(Mutex<HashMap<ObjectKey, (Option<String>, Memory)>>);
+pub struct Memories(Mutex<HashMap<ObjectKey, Box<Kept>>>);
+
+/// A memory, with the uid of the object that it is of: one made anew under the
+/// same name starts without.
+#[derive(Debug)]
+struct Kept {
+    uid: Option<Box<str>>,
+    memory: Memory,
+}
 
 impl Memories {
     /// What is remembered of an object.
     pub fn of(&self, object: &SesMailFrom) -> Memory {
         let memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = memories.get(&key_of(object)).filter(|(uid, _)| *uid == object.metadata.uid);
-        found.map(|(_, memory)| memory.clone()).unwrap_or_default()
+        let uid = object.metadata.uid.as_deref();
+        let found = memories.get(&key_of(object)).filter(|kept| kept.uid.as_deref() == uid);
+        found.map(|kept| kept.memory.clone()).unwrap_or_default()
     }
 
     /// Remembers this from now on.
-    pub fn keep(&self, object: &SesMailFrom, memory: Memory) {
+    pub fn keep(&self, object: &SesMailFrom, mut memory: Memory) {
+        memory.findings.shrink_to_fit();
+        let uid = object.metadata.uid.as_deref().map(Box::from);
         let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        memories.insert(key_of(object), (object.metadata.uid.clone(), memory));
+        memories.insert(key_of(object), Box::new(Kept { uid, memory }));
     }
 
     /// Changes what is remembered of an object.

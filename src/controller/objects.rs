@@ -75,8 +75,8 @@ impl Subject {
 /// Namespace and name. The API server gives every object both.
 pub fn key_of(object: &SesMailFrom) -> ObjectKey {
     ObjectKey {
-        namespace: object.metadata.namespace.clone().unwrap_or_default(),
-        name: object.metadata.name.clone().unwrap_or_default(),
+        namespace: object.metadata.namespace.as_deref().unwrap_or_default().into(),
+        name: object.metadata.name.as_deref().unwrap_or_default().into(),
     }
 }
 

@@ -208,13 +208,11 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
             }
             Err(_) => false,
         });
-        match sight {
-            Some(sight) => self.outside.watch(sight, &watch),
-            None => {
-                self.outside.unwatch(standing.key());
-                None
-            }
+        if let Some(sight) = sight {
+            return self.outside.watch(sight, &watch);
         }
+        self.outside.unwatch(standing.key());
+        None
     }
 
     /// Asks on behalf of an object, if it may look there.

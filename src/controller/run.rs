@@ -145,8 +145,8 @@ struct State {
 
 impl Population for Arc<State> {
     fn each(&self, visit: &mut dyn FnMut(&SesMailFrom)) {
-        for object in self.store.get().iter().flat_map(|store| store.objects()) {
-            visit(&object);
+        if let Some(store) = self.store.get() {
+            store.each(visit);
         }
     }
 }

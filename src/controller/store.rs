@@ -9,7 +9,8 @@ use super::objects::key_of;
 use super::policies::WatchedPolicy;
 use super::watched::{Unreadable, Watched, pruned};
 use crate::api::{RECONCILE_REQUESTED_AT, SesMailFrom};
-use crate::authority::{Claims, Credentials, Labels, ObjectKey, Standing};
+use crate::authority::{Claimant, Claims, Credentials, Labels, ObjectKey, Standing};
+use crate::compact::Compact;
 use crate::mail::Regions;
 
 /// All objects and their claims.
@@ -35,8 +36,14 @@ struct Known {
 
 #[derive(Debug)]
 enum Held {
-    Object(Arc<SesMailFrom>),
-    Unreadable { version: String },
+    Object(Compact<SesMailFrom>),
+    Unreadable { version: Box<str> },
+}
+
+/// What is held, opened: the version, and the object where it parses.
+struct Opened {
+    version: String,
+    object: Option<SesMailFrom>,
 }
 
 /// What an event of the watch means for others.
@@ -60,15 +67,16 @@ impl Store {
         match watched.into_object() {
             Ok(object) => {
                 let key = key_of(&object);
-                let held = known.held.get(&key);
-                if held.is_some_and(|held| !is_newer(version(&object), held.version())) {
+                let held = known.held.get(&key).map(Held::open);
+                let held = held.as_ref();
+                if held.is_some_and(|held| !is_newer(version(&object), &held.version)) {
                     return Change::default();
                 }
                 let concerns_us = held.is_none_or(|held| held.differs(&object));
                 if known.complete && held.is_none_or(|held| held.asks_less_than(&object)) {
                     known.awaited.insert(key.clone());
                 }
-                let mut wake = self.hold(&mut known, &key, object);
+                let mut wake = self.hold(&mut known, &key, &object);
                 if concerns_us {
                     wake.insert(key);
                 }
@@ -76,12 +84,12 @@ impl Store {
             }
             Err(unreadable) => {
                 let Unreadable { subject, version, .. } = &unreadable;
-                let held = known.held.get(&subject.key);
-                if held.is_some_and(|held| !is_newer(version, held.version())) {
+                let held = known.held.get(&subject.key).map(Held::open);
+                if held.is_some_and(|held| !is_newer(version, &held.version)) {
                     return Change::default();
                 }
                 // What it claimed while it parsed, it claims still: its records stand.
-                let held = Held::Unreadable { version: version.clone() };
+                let held = Held::Unreadable { version: version.as_str().into() };
                 known.held.insert(subject.key.clone(), held);
                 Change { wake: BTreeSet::new(), unreadable: Some(unreadable) }
             }
@@ -95,11 +103,10 @@ impl Store {
         let key = key_of(&object);
         let mut known = self.lock();
         // Gone meanwhile, or made anew under the same name: the watch knows better.
-        let current = known
-            .held
-            .get(&key)
-            .is_some_and(|held| held.is(&object) && is_newer(version(&object), held.version()));
-        if current { self.hold(&mut known, &key, object) } else { BTreeSet::new() }
+        let held = known.held.get(&key).map(Held::open);
+        let current =
+            held.is_some_and(|held| held.is(&object) && is_newer(version(&object), &held.version));
+        if current { self.hold(&mut known, &key, &object) } else { BTreeSet::new() }
     }
 
     /// Forgets an object that is gone. Returns the other objects whose standing
@@ -114,14 +121,12 @@ impl Store {
     /// The object, and how it stands against the others. `None` where it is
     /// gone, does not parse, or claims nothing.
     pub fn view(&self, key: &ObjectKey) -> Option<(Arc<SesMailFrom>, Standing)> {
-        let known = self.lock();
-        match known.held.get(key)? {
-            Held::Object(object) => {
-                let standing = known.claims.standing(key)?;
-                Some((Arc::clone(object), standing.with_urgency(known.is_awaited(key))))
-            }
-            Held::Unreadable { .. } => None,
-        }
+        let (held, standing) = {
+            let known = self.lock();
+            let (held, standing) = (known.held.get(key)?.object()?, known.claims.standing(key)?);
+            (held, standing.with_urgency(known.is_awaited(key)))
+        };
+        Some((Arc::new(held.open()?), standing))
     }
 
     /// Everything has been listed: what objects ask for from now on is what
@@ -138,7 +143,7 @@ impl Store {
     /// Whether this version of an object is the one known, and does not parse.
     pub(super) fn is_unreadable(&self, key: &ObjectKey, of: &str) -> bool {
         let known = self.lock();
-        matches!(known.held.get(key), Some(Held::Unreadable { version }) if version == of)
+        matches!(known.held.get(key), Some(Held::Unreadable { version }) if **version == *of)
     }
 
     /// Every object known, those that do not parse included.
@@ -146,13 +151,14 @@ impl Store {
         self.lock().held.keys().cloned().collect()
     }
 
-    /// Every object that parses.
-    pub fn objects(&self) -> Vec<Arc<SesMailFrom>> {
-        let objects = |held: &Held| match held {
-            Held::Object(object) => Some(Arc::clone(object)),
-            Held::Unreadable { .. } => None,
-        };
-        self.lock().held.values().filter_map(objects).collect()
+    /// Visits every object that parses, opening one at a time.
+    pub fn each(&self, visit: &mut dyn FnMut(&SesMailFrom)) {
+        for key in self.keys() {
+            let held = self.lock().held.get(&key).and_then(Held::object);
+            if let Some(object) = held.as_ref().and_then(Compact::open) {
+                visit(&object);
+            }
+        }
     }
 
     /// Takes in which account credentials turned out to be of. Returns the
@@ -193,15 +199,22 @@ impl Store {
         self.lock().claims.namespaces()
     }
 
-    fn hold(&self, known: &mut Known, key: &ObjectKey, object: SesMailFrom) -> BTreeSet<ObjectKey> {
-        let touched = match claimant(&object, &self.owner_id, &self.regions) {
-            Some(claimant) => known.claims.put(claimant),
-            None => known.claims.remove(key),
+    fn hold(
+        &self,
+        known: &mut Known,
+        key: &ObjectKey,
+        object: &SesMailFrom,
+    ) -> BTreeSet<ObjectKey> {
+        // The key that the indexes share, where there is one.
+        let key = known.held.get_key_value(key).map_or(key, |(key, _)| key).clone();
+        let touched = match claimant(object, &self.owner_id, &self.regions) {
+            Some(claimant) => known.claims.put(Claimant { key: key.clone(), ..claimant }),
+            None => known.claims.remove(&key),
         };
-        if has_seen(&object) {
-            known.awaited.remove(key);
+        if has_seen(object) {
+            known.awaited.remove(&key);
         }
-        known.held.insert(key.clone(), Held::Object(Arc::new(object)));
+        known.held.insert(key, Held::Object(Compact::of(object)));
         touched
     }
 
@@ -217,21 +230,32 @@ impl Known {
 }
 
 impl Held {
-    fn version(&self) -> &str {
-        match self {
-            Self::Object(object) => version(object),
-            Self::Unreadable { version } => version,
-        }
+    fn open(&self) -> Opened {
+        let object = self.object().as_ref().and_then(Compact::open);
+        let version = match (self, &object) {
+            (Self::Unreadable { version }, _) => version.to_string(),
+            (Self::Object(_), object) => object.as_ref().map_or("", version).to_owned(),
+        };
+        Opened { version, object }
     }
 
+    fn object(&self) -> Option<Compact<SesMailFrom>> {
+        match self {
+            Self::Object(object) => Some(object.clone()),
+            Self::Unreadable { .. } => None,
+        }
+    }
+}
+
+impl Opened {
     fn is(&self, object: &SesMailFrom) -> bool {
-        matches!(self, Self::Object(held) if held.metadata.uid == object.metadata.uid)
+        self.object.as_ref().is_some_and(|held| held.metadata.uid == object.metadata.uid)
     }
 
     /// Whether `object` asks for something that this one did not: another spec,
     /// its end, or to be looked at.
     fn asks_less_than(&self, object: &SesMailFrom) -> bool {
-        let Self::Object(held) = self else { return true };
+        let Some(held) = &self.object else { return true };
         let (old, new) = (&held.metadata, &object.metadata);
         old.uid != new.uid
             || old.generation != new.generation
@@ -242,7 +266,7 @@ impl Held {
     /// Whether an event brings anything that a plan looks at. Status is part of
     /// it: one that a person wiped must be noticed.
     fn differs(&self, object: &SesMailFrom) -> bool {
-        let Self::Object(held) = self else { return true };
+        let Some(held) = &self.object else { return true };
         let (old, new) = (&held.metadata, &object.metadata);
         old.uid != new.uid
             || old.generation != new.generation

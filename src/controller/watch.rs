@@ -104,18 +104,19 @@ impl Watch {
         cache: &C,
     ) {
         let mut events = pin!(events);
-        let mut seen = HashSet::new();
+        // Of those known before a list, the ones that it has not shown yet.
+        let mut unseen = HashSet::new();
         while let Some(event) = events.next().await {
             match event {
-                Ok(Event::Init) => seen.clear(),
+                Ok(Event::Init) => unseen = cache.keys().into_iter().collect(),
                 Ok(Event::InitApply(object)) => {
-                    seen.insert(C::key(&object));
+                    unseen.remove(&C::key(&object));
                     cache.saw(object);
                 }
                 Ok(Event::InitDone) => {
-                    let gone = cache.keys().into_iter().filter(|key| !seen.contains(key));
-                    gone.for_each(|key| cache.forget(&key));
-                    seen = HashSet::new();
+                    for key in std::mem::take(&mut unseen) {
+                        cache.forget(&key);
+                    }
                     self.alive();
                     if !self.listed.send_replace(true) {
                         info!(what = self.what, "Listed everything");
@@ -195,11 +196,11 @@ mod tests {
 
     impl Audience for Heard {
         fn wake(&self, key: ObjectKey) {
-            self.woken.lock().unwrap().push(key.name);
+            self.woken.lock().unwrap().push(key.name.to_string());
         }
 
         fn unreadable(&self, object: Unreadable) {
-            self.unreadable.lock().unwrap().push(object.subject.key.name);
+            self.unreadable.lock().unwrap().push(object.subject.key.name.to_string());
         }
 
         fn unreadable_policy(&self, name: &str, _: &str) {

@@ -48,8 +48,8 @@ impl Watched {
                 subject: Subject {
                     uid: self.metadata.uid.unwrap_or_default(),
                     key: ObjectKey {
-                        namespace: self.metadata.namespace.unwrap_or_default(),
-                        name: self.metadata.name.unwrap_or_default(),
+                        namespace: self.metadata.namespace.unwrap_or_default().into(),
+                        name: self.metadata.name.unwrap_or_default().into(),
                     },
                 },
                 error,
@@ -60,8 +60,8 @@ impl Watched {
     /// Namespace and name.
     pub fn key(&self) -> ObjectKey {
         ObjectKey {
-            namespace: self.metadata.namespace.clone().unwrap_or_default(),
-            name: self.metadata.name.clone().unwrap_or_default(),
+            namespace: self.metadata.namespace.as_deref().unwrap_or_default().into(),
+            name: self.metadata.name.as_deref().unwrap_or_default().into(),
         }
     }
 }

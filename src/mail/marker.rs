@@ -26,6 +26,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,7 +40,7 @@ const VERSION: &str = "v1";
 
 /// Who a marker speaks for: a digest of owner id, namespace and name.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Owner(String);
+pub struct Owner(Arc<str>);
 
 impl Owner {
     /// The owner that an object's marker names: the first 128 bits of SHA-256
@@ -55,7 +56,7 @@ impl Owner {
             let _ = write!(hex, "{byte:02x}");
             hex
         });
-        Self(hex)
+        Self(hex.into())
     }
 
     /// 32 lower-case hex digits.
@@ -178,7 +179,7 @@ impl Marker {
             return None;
         }
         Some(Self {
-            owner: Owner((*digest).to_owned()),
+            owner: Owner((*digest).into()),
             mx: Origin::parse(mx.strip_prefix("mx=")?)?,
             spf: SpfOrigin::parse(spf.strip_prefix("spf=")?)?,
             regions,

@@ -1,6 +1,8 @@
 //! SES's regions and their feedback endpoints.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 use thiserror::Error;
 
@@ -8,9 +10,10 @@ use super::name::DomainName;
 
 /// The name of an AWS region that is known to have SES.
 ///
-/// Only [`Regions::get`] makes one, so that no other region ever reaches AWS.
+/// Only [`Regions::get`] makes one, so that no other region ever reaches AWS. All
+/// of one name share its text.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Region(String);
+pub struct Region(Arc<str>);
 
 impl Region {
     /// As AWS writes it, `us-east-1`.
@@ -118,10 +121,13 @@ const KNOWN: [&str; 30] = [
     "us-west-2",
 ];
 
+/// The texts that all regions of the table share.
+static SHARED: LazyLock<BTreeSet<Arc<str>>> = LazyLock::new(|| KNOWN.map(Arc::from).into());
+
 /// The regions that this operator may speak to.
 #[derive(Clone, Debug, Default)]
 pub struct Regions {
-    overrides: BTreeMap<String, DomainName>,
+    overrides: BTreeMap<Arc<str>, DomainName>,
 }
 
 impl Regions {
@@ -135,7 +141,7 @@ impl Regions {
             let host = DomainName::parse(host).map_err(|_| bad())?;
             let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             let shaped = name.len() <= 32 && name.contains('-') && name.chars().all(legal);
-            if shaped { Ok((name.to_owned(), host)) } else { Err(bad()) }
+            if shaped { Ok((name.into(), host)) } else { Err(bad()) }
         };
         let overrides = overrides.into_iter().map(parse).collect::<Result<_, _>>()?;
         Ok(Self { overrides })
@@ -143,19 +149,19 @@ impl Regions {
 
     /// The region by its name.
     pub fn get(&self, name: &str) -> Result<Region, RegionError> {
-        if self.overrides.contains_key(name) {
-            return Ok(Region(name.to_owned()));
+        if let Some((given, _)) = self.overrides.get_key_value(name) {
+            return Ok(Region(Arc::clone(given)));
         }
-        if !KNOWN.contains(&name) {
+        let Some(known) = SHARED.get(name) else {
             return Err(RegionError::Unknown {
                 given: name.chars().take(32).collect(),
                 nearest: self.nearest(name),
             });
-        }
+        };
         if name.starts_with("eusc-") {
             return Err(RegionError::NoFeedbackHost(name.to_owned()));
         }
-        Ok(Region(name.to_owned()))
+        Ok(Region(Arc::clone(known)))
     }
 
     /// The host that an MX must name for SES in `region` to accept it
@@ -177,7 +183,7 @@ impl Regions {
     }
 
     fn nearest(&self, given: &str) -> Option<String> {
-        let names = KNOWN.iter().copied().chain(self.overrides.keys().map(String::as_str));
+        let names = KNOWN.iter().copied().chain(self.overrides.keys().map(|name| &**name));
         let best = names.map(|name| (distance(given, name), name)).min()?;
         (best.0 <= 3).then(|| best.1.to_owned())
     }

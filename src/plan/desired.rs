@@ -127,27 +127,23 @@ fn senders(others: &[String]) -> Result<Vec<SpfInclude>, NameError> {
 }
 
 /// Everything that an object claims or may still hold: the regions and MAIL
-/// FROM domains of its spec and of its status. `None` where its domain is no name.
-pub fn claimed_places(
-    object: &SesMailFrom,
-    known: &Regions,
-) -> Option<(DomainName, BTreeSet<Place>)> {
-    let (domain, mut places) = asked_places(object, known)?;
+/// FROM domains of its spec and of its status, in order and each once. `None`
+/// where its domain is no name.
+pub fn claimed_places(object: &SesMailFrom, known: &Regions) -> Option<(DomainName, Box<[Place]>)> {
+    let (domain, asked) = asked_places(object, known)?;
+    let mut places: BTreeSet<Place> = asked.into_iter().collect();
     let status = object.status.iter();
     let regions = status.clone().flat_map(|s| s.regions.iter().map(|r| r.name.as_str()));
     let recorded = status.flat_map(|s| s.records.iter().map(|r| r.name.as_str()));
     let names = recorded.filter_map(|name| MailFromDomain::below(name, &domain).ok());
     let regions = regions.filter_map(|name| known.get(name).ok());
     places.extend(regions.map(Place::Region).chain(names.map(Place::Name)));
-    Some((domain, places))
+    Some((domain, places.into_iter().collect()))
 }
 
 /// Everything that the spec of an object asks for: its regions and MAIL FROM
-/// domains. `None` where its domain is no name.
-pub fn asked_places(
-    object: &SesMailFrom,
-    known: &Regions,
-) -> Option<(DomainName, BTreeSet<Place>)> {
+/// domains, in order and each once. `None` where its domain is no name.
+pub fn asked_places(object: &SesMailFrom, known: &Regions) -> Option<(DomainName, Box<[Place]>)> {
     let domain = DomainName::parse(&object.spec.domain).ok()?;
     let spec = &object.spec;
     let spec_regions = spec.regions.iter().map(|entry| entry.name.as_str());
@@ -156,8 +152,9 @@ pub fn asked_places(
     let subdomains = shares.then_some(spec.subdomain.as_str()).into_iter().chain(own);
     let spec_names = subdomains.filter_map(|sub| MailFromDomain::new(sub, &domain).ok());
     let regions = spec_regions.filter_map(|name| known.get(name).ok());
-    let places = regions.map(Place::Region).chain(spec_names.map(Place::Name)).collect();
-    Some((domain, places))
+    let places = regions.map(Place::Region).chain(spec_names.map(Place::Name));
+    let places: BTreeSet<Place> = places.collect();
+    Some((domain, places.into_iter().collect()))
 }
 
 /// The drain window of an abandoned name: none for an object that goes.

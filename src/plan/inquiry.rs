@@ -102,7 +102,9 @@ impl<'a> Inquiry<'a> {
 
     /// The account of the credentials for a service.
     pub(super) fn account(&self, service: Service) -> Reading<&'a String> {
-        self.ask_account(Question::Account(service), self.ago(self.world.settings.zone_cache))
+        let (question, kept) = (Question::Account(service), self.world.settings.zone_cache);
+        let asked = self.ask_account(question.clone(), self.ago(kept));
+        self.polled(question, asked, kept)
     }
 
     /// What SES says of an identity, kept up at `max_age`; `None` where it knows no
@@ -152,10 +154,9 @@ impl<'a> Inquiry<'a> {
         }
     }
 
-    /// The zones that `name` could lie in, remembered for `--zone-cache`.
-    pub(super) fn zones(&self, name: &DomainName) -> Reading<&'a Vec<Zone>> {
-        let not_before = self.ago(self.world.settings.zone_cache);
-        self.ask_zones(Question::Zones(name.clone()), not_before)
+    /// The zones that `name` could lie in, as of `max_age` ago at most.
+    pub(super) fn zones(&self, name: &DomainName, max_age: Duration) -> Reading<&'a Vec<Zone>> {
+        self.ask_zones(Question::Zones(name.clone()), self.ago(max_age))
     }
 
     /// Whether the parent names any of a zone's own servers.

@@ -1,5 +1,7 @@
 //! What status says of a region: SES's word as it was read.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -8,8 +10,10 @@ use super::inquiry::{Identity, Reading, after};
 use super::scene::{Holding, Scene};
 use super::survey::Survey;
 use super::window::deadline;
+use super::world::Unreported;
 use crate::api::{RecordStatus, RegionStatus, Sending, SesMailFromStatus};
 use crate::authority::Service;
+use crate::compact::Compact;
 use crate::mail::{BehaviorOnMxFailure, MailFrom, MailFromDomain, MailFromStatus, Origin, Region};
 
 impl Scene<'_> {
@@ -17,9 +21,12 @@ impl Scene<'_> {
     /// just now stands there as it was read last; the stored status may be
     /// older than the findings that are remembered.
     pub(super) fn said(&self) -> &SesMailFromStatus {
-        let unreported = self.world.memory.unreported.as_ref();
-        let unreported = unreported.filter(|unreported| *unreported.over == *self.stored);
-        unreported.map_or(self.stored, |unreported| &unreported.status)
+        self.said.get_or_init(|| {
+            let unreported = self.world.memory.unreported.as_ref();
+            let over = |unreported: &&Unreported| unreported.over == Compact::of(self.stored);
+            let said = unreported.filter(over).and_then(|unreported| unreported.status.open());
+            said.map_or(Cow::Borrowed(self.stored), Cow::Owned)
+        })
     }
 
     pub(super) fn said_records(&self, name: &MailFromDomain) -> Vec<RecordStatus> {

@@ -89,9 +89,13 @@ pub fn plan(world: &World<'_>) -> Plan {
     let inquiry = Inquiry::new(world, fresh_from);
     let scene = Scene::read(world, &inquiry, desired, &stored);
     let decided = decide(&scene);
+    let resync = scene.resync();
     let steps = steps::steps(&scene, decided, memory, held);
     let Asked { questions, watch, wake } = inquiry.finish();
-    let wake = [wake, steps.wake].into_iter().flatten().min();
+    // What is not as it should be is looked at every resync, whatever is watched.
+    let settled = steps.reason == Some(Reason::Succeeded);
+    let look = (!settled).then(|| inquiry::after(world.now, resync));
+    let wake = [wake, steps.wake, look].into_iter().flatten().min();
     Plan { questions, watch, wake, ..steps }
 }
 

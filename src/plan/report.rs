@@ -17,7 +17,11 @@ use crate::mail::MailFromStatus;
 
 /// How long progress must last before it is written: most of it is over sooner,
 /// and every status write costs the API server more than a read costs AWS.
-pub(super) const PROGRESS_DELAY: Duration = Duration::from_secs(2);
+const PROGRESS_DELAY: Duration = Duration::from_secs(2);
+
+/// What is on its way to a write to AWS.
+const TURNS: [Reason; 4] =
+    [Reason::Observing, Reason::Publishing, Reason::WaitingForDNS, Reason::SettingMailFrom];
 
 impl Scene<'_> {
     /// The status that says what was decided.
@@ -101,6 +105,18 @@ impl Scene<'_> {
         is_ready || (became && !first) || stalled(self.stored) != stalled(status) || handled
     }
 
+    /// How long progress must last before it is written. What waits for its turn
+    /// is followed by a write that is due anyway, that ahead of a change or of a
+    /// put, and rides on it: ten thousand objects take turns for many minutes. But
+    /// no status is older than a resync.
+    pub(super) fn progress_delay(&self, status: &SesMailFromStatus) -> Duration {
+        let ready = condition(status, ConditionType::Ready);
+        let waits =
+            ready.is_some_and(|ready| TURNS.iter().any(|reason| ready.reason == reason.as_str()));
+        let resync = self.world.settings.resync;
+        if waits { resync.max(PROGRESS_DELAY) } else { PROGRESS_DELAY }
+    }
+
     /// The Events that tell a person of what changed.
     pub(super) fn transitions(&self, status: &SesMailFromStatus) -> Vec<Notice> {
         let mut notices = Vec::new();
@@ -118,7 +134,7 @@ impl Scene<'_> {
         notices
     }
 
-    fn published_notice(&self, status: &SesMailFromStatus) -> Option<Notice> {
+    pub(super) fn published_notice(&self, status: &SesMailFromStatus) -> Option<Notice> {
         let stands = |status: &SesMailFromStatus, name: &str| {
             let mut here = status.records.iter().filter(|r| r.name == name).peekable();
             here.peek().is_some() && here.all(|r| r.state == RecordState::Published)

@@ -1,6 +1,8 @@
 //! Everything read for one plan: the identities in their regions and the
 //! records at their names, before anything is decided.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -25,6 +27,8 @@ pub(super) struct Scene<'a> {
     pub desired: Desired,
     /// As the API server holds it.
     pub stored: &'a SesMailFromStatus,
+    /// As it was last decided, opened when first looked at.
+    pub said: OnceCell<Cow<'a, SesMailFromStatus>>,
     /// The account that answers, by service.
     pub accounts: BTreeMap<Service, Reading<&'a String>>,
     /// Every region that the object wants or may still hold.
@@ -62,7 +66,9 @@ impl<'a> Scene<'a> {
         let services = [Service::Ses, Service::Route53];
         let accounts = services.map(|service| (service, inquiry.account(service))).into();
         let (regions, names, denied) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut scene = Self { world, inquiry, desired, stored, accounts, regions, names, denied };
+        let said = OnceCell::new();
+        let mut scene =
+            Self { world, inquiry, desired, stored, said, accounts, regions, names, denied };
         scene.read_claimed();
         scene.read_marked();
         scene

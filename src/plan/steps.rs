@@ -9,12 +9,13 @@ use super::effect::{Effect, Notice, Plan};
 use super::inquiry::after;
 use super::names::NameChange;
 use super::puts::Put;
-use super::report::{PROGRESS_DELAY, condition};
+use super::report::condition;
 use super::scene::Scene;
 use super::world::{Memory, Unreported, World};
 use crate::api::{
     ConditionType, Reason, RecordState, RecordStatus, RegionStatus, SesMailFromStatus,
 };
+use crate::compact::Compact;
 use crate::mail::{MailFromDomain, RecordType, Region};
 
 /// Lets the object go without touching anything.
@@ -112,7 +113,8 @@ pub(super) fn steps(scene: &Scene<'_>, mut decided: Decided, memory: Memory, hel
         let plan = release(scene.world, done);
         return Plan { memory, ..plan };
     }
-    let mut effects = Effects { scene, draft: Cow::Borrowed(&status), plan: Plan::default() };
+    let draft = Cow::Borrowed(&status);
+    let mut effects = Effects { scene, draft, names_a_place: false, plan: Plan::default() };
     let changes = decided.names.iter_mut();
     for (name, change) in changes.filter_map(|(name, plan)| Some((name, plan.change.take()?))) {
         effects.change(name, change);
@@ -121,15 +123,21 @@ pub(super) fn steps(scene: &Scene<'_>, mut decided: Decided, memory: Memory, hel
     for (region, put) in puts.filter_map(|(region, plan)| Some((region, plan.put.take()?))) {
         effects.put(region, put);
     }
-    let mut plan = effects.plan;
+    let Effects { names_a_place, mut plan, .. } = effects;
     plan.undecided = scene.undecided(&decided, &memory);
     if plan.effects.is_empty() {
         let read = decided.is_read();
         memory = settle(scene, status, memory, read, &mut plan);
     } else {
-        // Shown if the effects have to wait for quota.
+        // Shown if the effects have to wait for quota. What names a place stands
+        // then for the write ahead of it.
+        if plan.effects.iter().any(|effect| matches!(effect, Effect::WriteStatus(_))) {
+            plan.notices.extend(scene.published_notice(&status));
+        }
         let differs = status != *scene.stored && may_report(scene, &memory);
-        plan.report = differs.then(|| Box::new(status));
+        if differs && (names_a_place || lasts(scene, &status, &mut memory, &mut plan)) {
+            plan.report = Some(Box::new(status));
+        }
     }
     Plan { memory, reason, ..plan }
 }
@@ -149,19 +157,32 @@ fn settle(
         }
         return memory;
     }
-    let now = scene.world.now;
-    let since = memory.unreported.as_ref().map_or(now, |unreported| unreported.since);
-    let due = after(since, PROGRESS_DELAY);
-    if scene.is_urgent(&status) || now >= due {
+    if lasts(scene, &status, &mut memory, plan) {
         plan.notices = scene.transitions(&status);
         plan.report = Some(Box::new(status));
-        memory.unreported = None;
-    } else {
-        plan.wake = Some(due);
-        let (over, status) = (Box::new(scene.stored.clone()), Box::new(status));
-        memory.unreported = Some(Unreported { since, over, status });
     }
     memory
+}
+
+/// Whether a status that differs from the stored one is written now; else it is
+/// remembered, and looked at again when it is due.
+fn lasts(
+    scene: &Scene<'_>,
+    status: &SesMailFromStatus,
+    memory: &mut Memory,
+    plan: &mut Plan,
+) -> bool {
+    let now = scene.world.now;
+    let over = Compact::of(scene.stored);
+    let before = memory.unreported.take().filter(|unreported| unreported.over == over);
+    let since = before.map_or(now, |unreported| unreported.since);
+    let due = after(since, scene.progress_delay(status));
+    if scene.is_urgent(status) || now >= due {
+        return true;
+    }
+    plan.wake = Some(due);
+    memory.unreported = Some(Unreported { since, over, status: Compact::of(status) });
+    false
 }
 
 /// Until everything was observed once since the process started, a status that
@@ -179,6 +200,8 @@ struct Effects<'s, 'a> {
     scene: &'s Scene<'a>,
     /// The status as it will stand once the effects so far are done.
     draft: Cow<'s, SesMailFromStatus>,
+    /// Whether records are written where status names none yet.
+    names_a_place: bool,
     plan: Plan,
 }
 
@@ -192,6 +215,7 @@ impl Effects<'_, '_> {
         let removing = !self.scene.desired.names.contains_key(name);
         let handed = self.scene.is_handed(name, &change.batch.changes);
         let counts = !change.repaired.is_empty() && !handed;
+        self.names_a_place |= !removing && !named;
         if !removing && (!named || counts) {
             for known in self.draft.to_mut().zones.iter_mut().filter(|known| known.id == zone) {
                 known.change_id = None;

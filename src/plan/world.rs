@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use vecmap::VecMap;
 
 use crate::api::{Reason, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Place, Service, Standing};
+use crate::compact::Compact;
 use crate::mail::{
     ChangeBatch, ChangeState, Delegation, DomainName, HostedZoneId, MailFrom, NameView, Region,
     Regions, Seen, Surroundings, Verification, Zone,
@@ -186,7 +188,7 @@ pub struct Memory {
     /// The generation and the requested reconcile that `fresh_from` speaks of.
     pub fresh_for: (i64, Option<String>),
     /// What was last found at each place.
-    pub findings: BTreeMap<Place, Remembered>,
+    pub findings: VecMap<Place, Remembered>,
     /// The last change submitted for a name, and when.
     pub changes: BTreeMap<DomainName, (String, Timestamp)>,
     /// Changes that were handed over to be sent, of which it is not known yet how
@@ -217,9 +219,9 @@ pub struct Unreported {
     /// Since when there is something to report.
     pub since: Timestamp,
     /// The stored status that it goes on from.
-    pub over: Box<SesMailFromStatus>,
+    pub over: Compact<SesMailFromStatus>,
     /// What it says.
-    pub status: Box<SesMailFromStatus>,
+    pub status: Compact<SesMailFromStatus>,
 }
 
 /// What was last found at a place.

@@ -1,6 +1,8 @@
 //! The hosted zone that a MAIL FROM domain lies in: the most specific public
 //! one that is really delegated.
 
+use std::time::Duration;
+
 use super::desired::Desired;
 use super::finding::Finding;
 use super::inquiry::{Inquiry, Reading};
@@ -22,7 +24,8 @@ pub(super) enum ZoneChoice {
 }
 
 /// Chooses the zone of `name`. One that was found before is kept as long as it
-/// exists, whatever the parent says today.
+/// exists, whatever the parent says today. Zones are remembered for
+/// `--zone-cache`, but while none of them will do, a person may be making one.
 pub(super) fn choose(
     inquiry: &Inquiry<'_>,
     settings: &Settings,
@@ -30,7 +33,23 @@ pub(super) fn choose(
     name: &DomainName,
     kept: Option<&HostedZoneId>,
 ) -> ZoneChoice {
-    let zones = match inquiry.zones(name) {
+    match choose_as_of(settings.zone_cache, inquiry, settings, desired, (name, kept)) {
+        ZoneChoice::Refused(_) => {
+            let recent = settings.resync.min(settings.zone_cache);
+            choose_as_of(recent, inquiry, settings, desired, (name, kept))
+        }
+        choice => choice,
+    }
+}
+
+fn choose_as_of(
+    max_age: Duration,
+    inquiry: &Inquiry<'_>,
+    settings: &Settings,
+    desired: &Desired,
+    (name, kept): (&DomainName, Option<&HostedZoneId>),
+) -> ZoneChoice {
+    let zones = match inquiry.zones(name, max_age) {
         Reading::Known { value, .. } => value,
         Reading::Waiting => return ZoneChoice::Waiting,
         Reading::Failed(fault) => return ZoneChoice::Failed(fault),

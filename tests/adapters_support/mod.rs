@@ -211,7 +211,7 @@ pub fn object_with(name: &str, names: &[&str], credentials: ServiceCredentials) 
     let roles = [&credentials.ses, &credentials.route53].map(role_of);
     let roles: Vec<_> = roles.into_iter().flatten().collect();
     let namespace = roles.first().map_or("mail", |(_, namespace)| namespace);
-    let key = ObjectKey { namespace: namespace.to_owned(), name: name.into() };
+    let key = ObjectKey { namespace: namespace.into(), name: name.into() };
     let mut claims = Claims::default();
     claims.put_namespace(namespace, Labels::new());
     let everything = json!({
@@ -220,7 +220,7 @@ pub fn object_with(name: &str, names: &[&str], credentials: ServiceCredentials) 
     });
     let everything = serde_json::from_value(everything).unwrap();
     claims.put_policy("default", Policy::parse(&everything).unwrap());
-    let places: BTreeSet<Place> =
+    let places: Box<[Place]> =
         regions.into_iter().map(Place::Region).chain(names.iter().map(name_place)).collect();
     claims.put(Claimant {
         key: key.clone(),

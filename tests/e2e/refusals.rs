@@ -147,7 +147,7 @@ async fn a_name_that_is_held_is_left_as_it_is() {
         stage.condition(domain, "Ready", &format!("False {reason}")).await;
         stage.condition(domain, "RecordsPublished", &format!("False {reason}")).await;
     }
-    stage.rounds(2 * HELD.len()).await;
+    stage.rounds(4).await;
     assert_eq!((stage.calls(CHANGE), stage.calls(PUT)), (0, 0), "{:?}", stage.writes());
 
     let zone_of = |wanted: &str| {

@@ -17,15 +17,15 @@ fn key(namespace: &str, object: &str) -> ObjectKey {
 /// `bounce.example.org` in us-east-1, made at a second.
 fn claimant(namespace: &str, object: &str, made: i64) -> Claimant {
     let domain = domain("example.org");
-    let places: BTreeSet<Place> = [region("us-east-1"), name("bounce.example.org", &domain)].into();
+    let places = [region("us-east-1"), name("bounce.example.org", &domain)];
     Claimant {
         key: key(namespace, object),
         uid: object.into(),
         created: Timestamp::from_second(made).unwrap(),
         owner: Owner::of("cluster", namespace, object),
         domain,
-        asked: places.clone(),
-        places,
+        asked: places.clone().into(),
+        places: places.into(),
         credentials: ServiceCredentials::default(),
         spf_includes: BTreeSet::new(),
         manages: true,
@@ -210,7 +210,8 @@ fn only_what_may_be_dealt_with_may_be_looked_at() {
     claims.put_policy("below", only("news", &json!({"domains": ["b.example.org"]})));
     let mut me = claimant("mail", "a", 1);
     // What a forged status names.
-    me.places.extend([region(MORE), name("b.example.org", &me.domain)]);
+    let forged = [region(MORE), name("b.example.org", &me.domain)];
+    me.places = me.asked.iter().cloned().chain(forged).collect();
     claims.put(me);
     let standing = standing(&claims, "mail", "a");
     let Place::Region(ours) = region("us-east-1") else { unreachable!() };

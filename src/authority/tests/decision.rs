@@ -112,7 +112,7 @@ fn each_field_denies_what_it_does_not_name() {
 fn what_is_left_out_is_any_region_but_no_role_no_include_and_no_take_over() {
     let policies = policies(vec![("p", policy(&json!({})))]);
     let mut wish = Wish::new("mail", "example.org");
-    wish.places.insert(region("ap-south-2"));
+    wish.places.push(region("ap-south-2"));
     assert_eq!(wish.under(&policies), Ok(()));
     let strict = Policy::parse(
         &serde_json::from_value(json!({"namespaceSelector": {}, "domains": ["*"]})).unwrap(),
@@ -137,7 +137,7 @@ fn nothing_is_added_up_across_policies() {
     let policies = policies(vec![us, eu]);
     let mut wish = Wish::new("mail", "example.org");
     assert_eq!(wish.under(&policies), Ok(()));
-    wish.places.insert(region("eu-west-1"));
+    wish.places.push(region("eu-west-1"));
     denied(&wish, &policies);
 }
 

@@ -68,7 +68,7 @@ struct Wish {
     namespace: String,
     labels: Labels,
     domain: DomainName,
-    places: BTreeSet<Place>,
+    places: Vec<Place>,
     credentials: ServiceCredentials,
     includes: BTreeSet<String>,
     take_over: bool,

@@ -83,7 +83,7 @@ fn status_names_the_place_before_the_first_write_there() {
 fn the_put_waits_for_insync_and_for_the_name_servers() {
     let mut world = SmallWorld::new(ONE_REGION);
     world.change = ChangeState::Pending;
-    world.settle_and_report();
+    world.live(minutes(11));
     assert_eq!(world.writes(), ["change +MX +TXT"]);
     assert_eq!(world.condition("Ready"), "False WaitingForDNS");
     world.change = ChangeState::Insync;

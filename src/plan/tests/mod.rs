@@ -13,3 +13,4 @@ mod property;
 mod refusals;
 mod small_world;
 mod spf;
+mod turns;

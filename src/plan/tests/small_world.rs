@@ -275,6 +275,20 @@ impl SmallWorld {
         self.settle();
     }
 
+    /// Lets time pass in which no write to AWS is given a permit.
+    pub(super) fn wait_for_a_permit(&mut self, duration: Duration) {
+        let end = self.now.checked_add(duration).unwrap();
+        while self.now < end {
+            let plan = self.planned();
+            self.memory = plan.memory.clone();
+            assert!(!plan.effects.is_empty(), "nothing waits for a permit");
+            if let Some(report) = &plan.report {
+                self.write_status(report);
+            }
+            self.pass(Duration::from_secs(1));
+        }
+    }
+
     /// When the object asked to be woken, or something that it watches is read.
     fn next_look(&self) -> Option<Timestamp> {
         self.last.watch.values().map(Upkeep::due).chain(self.last.wake).min()

@@ -1,0 +1,77 @@
+//! What an object that waits long for its turn costs the API server.
+
+use std::time::Duration;
+
+use super::small_world::*;
+use crate::mail::{ChangeState, MailFromStatus};
+
+const SECONDS: Duration = Duration::from_secs(5);
+
+fn status_writes(world: &SmallWorld) -> usize {
+    world.done.iter().filter(|done| *done == "status").count()
+}
+
+/// Everything that is asked for SES in the one region goes unanswered.
+fn silence(world: &mut SmallWorld) {
+    let region = world.settings.regions.get("us-east-1").unwrap();
+    let domain = crate::mail::DomainName::parse("example.com").unwrap();
+    world.silent.insert(crate::plan::Question::MailFrom(domain, region));
+}
+
+#[test]
+fn an_object_that_waits_at_every_turn_costs_four_status_writes_and_two_events() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    silence(&mut world);
+    world.live(minutes(2));
+    assert_eq!(world.done, Vec::<String>::new(), "it waits to be read");
+    world.silent.clear();
+    world.wait_for_a_permit(minutes(2));
+    assert_eq!(world.done, ["status"], "the place is named, with or without a permit");
+    assert_eq!(world.condition("Ready"), "False Publishing");
+    world.change = ChangeState::Pending;
+    world.live(minutes(2));
+    assert_eq!(world.done, ["status", "change +MX +TXT"], "named once, and not again");
+    world.change = ChangeState::Insync;
+    world.wait_for_a_permit(minutes(5));
+    assert_eq!(status_writes(&world), 1, "it waits for its put");
+    world.live(minutes(3));
+    assert_eq!(world.condition("Ready"), "False Pending");
+    assert_eq!(status_writes(&world), 3, "ahead of the put, and that SES looks for the MX");
+    world.set_all(MailFromStatus::Success);
+    world.live(minutes(3));
+    assert_eq!(world.condition("Ready"), "True Succeeded");
+    assert_eq!(status_writes(&world), 4, "{:?}", world.done);
+    let events: Vec<_> = world.notices.iter().map(|notice| notice.reason).collect();
+    assert_eq!(events, ["RecordsPublished", "Succeeded"]);
+}
+
+#[test]
+fn no_status_is_older_than_a_resync() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    silence(&mut world);
+    world.live(minutes(11));
+    assert_eq!(world.condition("Ready"), "False Observing");
+    world.silent.clear();
+    world.wait_for_a_permit(minutes(1));
+    assert_eq!(world.condition("Ready"), "False Publishing");
+    world.change = ChangeState::Pending;
+    world.live(minutes(11));
+    assert_eq!(world.condition("Ready"), "False WaitingForDNS");
+    world.change = ChangeState::Insync;
+    world.wait_for_a_permit(minutes(11));
+    assert_eq!(world.condition("Ready"), "False SettingMailFrom");
+}
+
+#[test]
+fn what_a_person_must_see_does_not_wait_for_a_turn() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.ses("us-east-1").verified = false;
+    world.live(SECONDS);
+    assert_eq!(world.condition("Ready"), "False IdentityNotVerified");
+    world.put_record(NAME, crate::mail::RecordType::A, &["192.0.2.1"]);
+    world.live(minutes(11));
+    assert_eq!(world.condition("Stalled"), "absent", "the identity can still advance");
+    world.ses("us-east-1").verified = true;
+    world.live(minutes(1));
+    assert_eq!(world.condition("Stalled"), "True NameOccupied");
+}
