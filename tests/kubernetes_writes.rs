@@ -130,6 +130,37 @@ async fn a_status_wiped_by_a_person_is_written_whole_again() {
 }
 
 #[tokio::test]
+async fn what_somebody_else_put_into_a_status_does_not_stay() {
+    let stage = stage().await;
+    let object = stage.create(&[]).await;
+    let ours = status(&["eu-west-1", "us-east-1"]);
+    stage.writer.apply_status(&object, &ours).await.unwrap();
+    // Entries and fields under field managers of their own, which an apply of ours
+    // leaves in place.
+    let entry = json!({"name": "us-west-2", "sending": "Unknown", "account": "999999999999"});
+    let forged = json!({
+        "apiVersion": "mailfrom.dev/v1alpha1", "kind": "SesMailFrom",
+        "status": {
+            "regions": [entry, {"name": "us-east-1", "account": "999999999999"}],
+            "zones": [{"id": "Z0VICTIM"}], "lastHandledReconcileAt": "never",
+        },
+    });
+    let apply = PatchParams::apply("tenant").force();
+    let forged = stage.objects.patch_status("a", &apply, &Patch::Apply(&forged)).await.unwrap();
+    assert_eq!(regions(&forged).len(), 3, "{:?}", forged.status);
+    let written = stage.writer.apply_status(&forged, &ours).await.unwrap();
+    assert_eq!(written.status.as_ref(), Some(&ours));
+    assert_eq!(stage.objects.get("a").await.unwrap().status.as_ref(), Some(&ours));
+    let same = stage.writer.apply_status(&written, &ours).await.unwrap();
+    assert_eq!(same.metadata.resource_version, written.metadata.resource_version);
+    // The tenant's field manager still has its name to the entry of us-east-1.
+    let fewer = stage.writer.apply_status(&same, &status(&["eu-west-1"])).await.unwrap();
+    assert_eq!(fewer.status.as_ref(), Some(&status(&["eu-west-1"])));
+    let none = stage.writer.apply_status(&fewer, &status(&[])).await.unwrap();
+    assert_eq!(none.status.as_ref(), Some(&status(&[])), "what is ours is ours to take away");
+}
+
+#[tokio::test]
 async fn what_is_gone_or_made_anew_is_a_lost_race() {
     let stage = stage().await;
     let old = stage.create(&[]).await;

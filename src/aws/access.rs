@@ -1,16 +1,18 @@
 //! How calls leave: each takes its turn in a lane, is timed, and tells the
 //! lane's bucket what AWS made of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -24,13 +26,14 @@ use super::line::Linger;
 use super::lock;
 use super::memo::{Asked, Memo};
 use super::memos::Memos;
+use super::route53::{ZoneBook, ZoneView};
 use super::ses::Group;
 use super::watchers::Watchers;
 use super::writers::Writers;
 use super::{Call, Error, ErrorKind, Observer, Settings, Wake};
-use crate::authority::{Credentials, Sight};
+use crate::authority::{Credentials, ObjectKey, Sight};
 use crate::clock::Clock;
-use crate::mail::{DomainName, Region};
+use crate::mail::{DomainName, HostedZoneId, NameView, Region};
 
 /// A call that AWS throttles is sent again so often; then it has failed.
 pub(super) const THROTTLED_TRIES: u32 = 4;
@@ -38,6 +41,9 @@ pub(super) const THROTTLED_TRIES: u32 = 4;
 /// STS has no quota that one process could meet; this keeps a fault from
 /// becoming a storm.
 const STS_RATE: f64 = 5.0;
+
+/// When the next call of a sweep may be made.
+type Pace = tokio::sync::Mutex<Option<Instant>>;
 
 /// Which bucket a call draws from.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -56,6 +62,9 @@ pub(super) struct Access {
     callers: Callers,
     pub(super) memos: Memos,
     ses: Mutex<HashMap<(Credentials, Region), Arc<Group>>>,
+    pub(super) zone_book: ZoneBook,
+    zones: Mutex<HashMap<(Credentials, HostedZoneId), Arc<ZoneView>>>,
+    sweeps: Mutex<HashMap<Payer, Arc<Pace>>>,
     pub(super) watchers: Watchers,
     pub(super) writers: Mutex<Writers>,
     /// A batch of changes is through.
@@ -109,6 +118,9 @@ impl Access {
     ) -> Self {
         Self {
             memos: Memos::new(&settings),
+            zone_book: ZoneBook::new(settings.backoff()),
+            zones: Mutex::default(),
+            sweeps: Mutex::default(),
             callers: Callers::new(clients, &settings.owner_id),
             writers: Mutex::new(Writers::new(Linger {
                 newcomer: settings.linger,
@@ -137,9 +149,7 @@ impl Access {
                 Err(error) if error.kind() == ErrorKind::Revoked => memo.dropped(&asked),
                 result => memo.landed(&asked, result, access.clock.now()),
             };
-            for object in woken {
-                (access.wake)(&object);
-            }
+            access.wake_all(&woken);
         });
     }
 
@@ -172,6 +182,63 @@ impl Access {
         for group in groups {
             group.put_ended(identity, self.clock.now());
         }
+    }
+
+    pub(super) fn wake_all(&self, objects: &[ObjectKey]) {
+        for object in objects {
+            (self.wake)(object);
+        }
+    }
+
+    /// A hosted zone, as these credentials see it.
+    pub(super) fn zone(&self, credentials: &Credentials, zone: &HostedZoneId) -> Arc<ZoneView> {
+        let mut zones = lock(&self.zones);
+        let key = (credentials.clone(), zone.clone());
+        if let Some(known) = zones.get(&key) {
+            return Arc::clone(known);
+        }
+        zones.retain(|_, view| Arc::strong_count(view) > 1 || !view.is_idle());
+        let view = ZoneView::new(credentials.clone(), zone.clone(), self.settings.backoff());
+        Arc::clone(zones.entry(key).or_insert(Arc::new(view)))
+    }
+
+    /// Changes to names of a zone have ended, however they ended.
+    pub(super) fn changed(&self, zone: &HostedZoneId, names: &HashSet<DomainName>) {
+        for view in self.views(zone) {
+            view.changed(names, self.clock.now());
+        }
+    }
+
+    /// What stands at a name, known from a change of ours; of all other record
+    /// sets there, as of `sent`. Only who has asked for it before is told.
+    pub(super) fn record(
+        &self,
+        zone: &HostedZoneId,
+        name: &DomainName,
+        (sent, at): (Timestamp, NameView),
+    ) {
+        for view in self.views(zone) {
+            self.wake_all(&view.record(name, sent, at.clone()));
+        }
+    }
+
+    /// A zone, as all see it.
+    fn views(&self, zone: &HostedZoneId) -> Vec<Arc<ZoneView>> {
+        let zones = lock(&self.zones);
+        let same = zones.iter().filter(|((_, other), _)| other == zone);
+        same.map(|(_, view)| Arc::clone(view)).collect()
+    }
+
+    /// Waits until a call that nobody waits for may be made: half the quota is
+    /// left to those who wait.
+    pub(super) async fn sweep_turn(&self, payer: &Payer) {
+        let pace = Arc::clone(lock(&self.sweeps).entry(payer.clone()).or_default());
+        let mut next = pace.lock().await;
+        if let Some(at) = *next {
+            tokio::time::sleep_until(at).await;
+        }
+        let pause = Duration::from_secs_f64(2.0 / self.settings.route53_rate.max(0.001));
+        *next = Some(Instant::now() + pause);
     }
 
     /// Waits, on behalf of a namespace, for a turn to call.
@@ -234,6 +301,49 @@ impl Access {
     }
 }
 
+impl Access {
+    /// Waits for a turn and makes a call, if it still may; throttled, waits for
+    /// another turn, and without the session that it left with, asks once more
+    /// with a new one. `leaves` hears of each time that the request leaves.
+    pub(super) async fn read<T, E, F>(
+        self: &Arc<Self>,
+        caller: &Caller,
+        sight: &Sight,
+        lane: impl Fn(Payer) -> LaneKey,
+        target: &Target,
+        leaves: impl Fn(),
+        send: impl Fn(&Clients) -> F,
+    ) -> Result<T, Error>
+    where
+        E: StdError + ProvideErrorMetadata + 'static,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let (mut tries, mut renewed) = (1, false);
+        loop {
+            if !sight.stands() {
+                return Err(Error::revoked(target));
+            }
+            let clients = caller.clients(self).await?;
+            let key = lane(caller.payer());
+            self.turn(&key, &sight.object().namespace, sight.is_urgent()).await;
+            if !sight.stands() {
+                return Err(Error::revoked(target));
+            }
+            leaves();
+            let call = send(clients);
+            let result = caller.transmit(self, &key, target, call).await;
+            let ended = !renewed && result.as_ref().is_err_and(Error::ends_session);
+            let throttled =
+                result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Throttled);
+            if !ended && (!throttled || tries == THROTTLED_TRIES) {
+                return result;
+            }
+            renewed |= ended;
+            tries += 1;
+        }
+    }
+}
+
 /// Makes the calls of one question.
 pub(super) struct Reader {
     access: Arc<Access>,
@@ -267,8 +377,7 @@ impl Reader {
         self.caller.is_of(account);
     }
 
-    /// Waits for a turn and makes a call, if it still may; throttled, waits for
-    /// another turn, and without the session that it left with, asks once more with a new one.
+    /// Makes a call as [`Access::read`] does.
     pub(super) async fn call<T, E, F>(
         &self,
         lane: impl Fn(Payer) -> LaneKey,
@@ -279,32 +388,14 @@ impl Reader {
         E: StdError + ProvideErrorMetadata + 'static,
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
-        let (mut tries, mut renewed) = (1, false);
-        loop {
-            if !self.sight.stands() {
-                return Err(Error::revoked(target));
-            }
-            let clients = self.caller.clients(&self.access).await?;
-            let key = lane(self.caller.payer());
-            let namespace = &self.sight.object().namespace;
-            self.access.turn(&key, namespace, self.sight.is_urgent()).await;
-            if !self.sight.stands() {
-                return Err(Error::revoked(target));
-            }
+        let leaves = || {
             if !self.begun.load(Ordering::Relaxed) {
                 (self.stamp)();
             }
-            let call = send(clients);
-            let result = self.caller.transmit(&self.access, &key, target, call).await;
-            let ended = !renewed && result.as_ref().is_err_and(Error::ends_session);
-            let throttled =
-                result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Throttled);
-            if !ended && (!throttled || tries == THROTTLED_TRIES) {
-                self.begun.store(true, Ordering::Relaxed);
-                return result;
-            }
-            renewed |= ended;
-            tries += 1;
-        }
+        };
+        let (caller, sight) = (&self.caller, &self.sight);
+        let result = self.access.read(caller, sight, lane, target, leaves, send).await;
+        self.begun.store(true, Ordering::Relaxed);
+        result
     }
 }

@@ -134,6 +134,11 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         entry.answer.as_ref().map(|(sent, _)| *sent)
     }
 
+    /// The last good answer, and when it was sent for, whatever its age.
+    pub(super) fn known(&self, question: &Q) -> Option<&(Timestamp, V)> {
+        self.entries.get(question)?.answer.as_ref()
+    }
+
     /// Keeps a question up at `pace` for a watcher that knows the answer of
     /// `known`. Returns whether there is a later one, or none: the object must
     /// look again.
@@ -160,6 +165,11 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     /// Whether anything is to be asked at once.
     pub(super) fn is_asked(&self) -> bool {
         !self.queue.is_empty()
+    }
+
+    /// How many questions are to be asked at once.
+    pub(super) fn asked(&self) -> usize {
+        self.queue.len()
     }
 
     /// Whether a person waits for any of it.
@@ -306,6 +316,70 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         woken
     }
 
+    /// AWS answered, by requests of which the first was sent at `sent`. Returns
+    /// those to be woken.
+    pub(super) fn answered(
+        &mut self,
+        question: &Q,
+        sent: Timestamp,
+        value: V,
+        now: Timestamp,
+    ) -> Vec<ObjectKey> {
+        if let Some(entry) = self.entries.get_mut(question)
+            && let Flight::Sent { at, .. } = &mut entry.flight
+        {
+            *at = sent;
+        }
+        self.landed(question, Ok(value), now)
+    }
+
+    /// An answer to what is being asked right now, known as of `sent`. Returns
+    /// those to be woken.
+    pub(super) fn note(&mut self, question: &Q, sent: Timestamp, value: V) -> Vec<ObjectKey> {
+        self.entries.entry(question.clone()).or_default();
+        self.record(question, sent, value)
+    }
+
+    /// On behalf of whose namespace a question may be asked: of nobody's in
+    /// particular if it is only watched.
+    pub(super) fn namespace_of(&self, question: &Q) -> Option<Arc<str>> {
+        let entry = self.entries.get(question)?;
+        let asks = entry.waiters.values().find(|sight| sight.stands());
+        let asks = asks.map(|sight| sight.object().namespace.clone());
+        asks.or_else(|| entry.pace().map(|_| "".into()))
+    }
+
+    /// Nobody may ask any more what was on its way. Returns who waited, and may
+    /// ask again.
+    pub(super) fn dropped(&mut self, question: &Q) -> Vec<ObjectKey> {
+        let Some(entry) = self.entries.get_mut(question) else { return Vec::new() };
+        if let Flight::Queued { .. } = entry.flight {
+            return Vec::new();
+        }
+        entry.flight = Flight::Idle;
+        entry.drain_waiters()
+    }
+
+    /// Once the first of what is watched is due: that, and all that will be
+    /// within a `1/early` of its pace.
+    pub(super) fn due(&mut self, now: Timestamp, early: u32) -> Vec<Q> {
+        let mut due = Vec::new();
+        while let Some((at, question)) = self.due.first().cloned()
+            && at <= now
+            && due.is_empty()
+        {
+            match self.entries.get(&question).and_then(Entry::pace) {
+                None => self.schedule(&question, None),
+                Some(pace) => {
+                    let soon = now.checked_add(pace / early).unwrap_or(Timestamp::MAX);
+                    let reached = self.due.iter().take_while(|(at, _)| *at <= soon);
+                    due.extend(reached.map(|(_, question)| question.clone()));
+                }
+            }
+        }
+        due
+    }
+
     /// A write has ended, however it ended: what was asked before may miss it.
     pub(super) fn invalidate(&mut self, question: &Q, now: Timestamp) {
         let Some(entry) = self.entries.get_mut(question) else { return };
@@ -335,9 +409,13 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
 
     fn sweep(&mut self, now: Timestamp) {
         self.landed += 1;
-        if self.landed < SWEEP_EVERY.max(self.entries.len() / 2) {
-            return;
+        if self.landed >= SWEEP_EVERY.max(self.entries.len() / 2) {
+            self.forget_old(now);
         }
+    }
+
+    /// Drops what nobody wants and nobody has wanted for long.
+    pub(super) fn forget_old(&mut self, now: Timestamp) {
         self.landed = 0;
         let young = |at: Timestamp| now.duration_since(at) < MAX_AGE;
         self.entries.retain(|_, entry| {

@@ -2,7 +2,7 @@
 //! answers still count.
 //!
 //! An answer counts for an object if its request was sent no earlier than the
-//! object asks for, and after the last write of ours that it could have missed.
+//! object asks for. No write of ours makes it old.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
@@ -81,8 +81,6 @@ struct Failure {
 #[derive(Debug, Default)]
 struct Flight {
     sent: Option<Timestamp>,
-    /// A write finished since it was sent, so that the answer may miss it.
-    outdated: bool,
 }
 
 impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
@@ -119,7 +117,7 @@ impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
     pub(super) fn sent(&self, question: &Q, now: Timestamp) {
         let mut state = lock(&self.state);
         if let Some(entry) = state.entries.get_mut(question) {
-            entry.flight = Some(Flight { sent: Some(now), outdated: false });
+            entry.flight = Some(Flight { sent: Some(now) });
         }
     }
 
@@ -147,43 +145,13 @@ impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
         match result {
             Ok(value) => {
                 entry.failures.forget();
-                if !flight.outdated {
-                    entry.answer = Some((flight.sent.unwrap_or(now), value));
-                }
+                entry.answer = Some((flight.sent.unwrap_or(now), value));
             }
             Err(error) => {
                 entry.failures.note(error, self.retry, question, now);
             }
         }
         entry.waiters.drain().collect()
-    }
-
-    /// A write has ended, however it ended: answers to these questions that
-    /// were asked before may miss it.
-    pub(super) fn invalidate(&self, concerned: impl Fn(&Q) -> bool) {
-        let mut state = lock(&self.state);
-        for (_, entry) in state.entries.iter_mut().filter(|(question, _)| concerned(question)) {
-            entry.answer = None;
-            if let Some(flight) = entry.flight.as_mut() {
-                flight.outdated = flight.sent.is_some();
-            }
-        }
-    }
-}
-
-impl<Q: Clone + Eq + Hash, V: Clone> Memo<Q, V> {
-    /// The last answer, however old.
-    pub(super) fn last(&self, question: &Q) -> Option<(Timestamp, V)> {
-        lock(&self.state).entries.get(question)?.answer.clone()
-    }
-
-    /// A write of ours proved what the answer would be to a request sent then.
-    pub(super) fn record(&self, question: &Q, sent: Timestamp, value: V) {
-        let mut state = lock(&self.state);
-        let entry = state.entries.entry(question.clone()).or_default();
-        if entry.answer.as_ref().is_none_or(|(known, _)| *known < sent) {
-            entry.answer = Some((sent, value));
-        }
     }
 }
 
@@ -309,39 +277,6 @@ mod tests {
         woken.sort();
         assert_eq!(woken, ["a", "b"].map(object));
         assert_eq!(memo.look(&"q", &object("b"), at(1), at(2)), (Reply::NotYet, true));
-    }
-
-    #[test]
-    fn a_write_makes_the_answers_before_it_not_count() {
-        let memo = memo();
-        answered(&memo, 10, 7);
-        memo.invalidate(|q| *q == "other");
-        assert!(matches!(memo.look(&"q", &object("a"), at(10), at(20)).0, Reply::Known { .. }));
-        memo.invalidate(|q| *q == "q");
-        assert_eq!(memo.look(&"q", &object("a"), at(10), at(20)), (Reply::NotYet, true));
-    }
-
-    #[test]
-    fn an_answer_on_its_way_when_a_write_ends_is_asked_again() {
-        let memo = memo();
-        memo.look(&"q", &object("a"), at(1), at(1));
-        memo.sent(&"q", at(2));
-        memo.invalidate(|_| true);
-        assert_eq!(memo.landed(&"q", Ok(1), at(3)), [object("a")]);
-        assert_eq!(memo.look(&"q", &object("a"), at(1), at(3)), (Reply::NotYet, true));
-        memo.sent(&"q", at(4));
-        assert_eq!(memo.landed(&"q", Ok(2), at(5)), [object("a")]);
-        let known = Reply::Known { sent: at(4), value: 2 };
-        assert_eq!(memo.look(&"q", &object("a"), at(1), at(6)).0, known);
-    }
-
-    #[test]
-    fn a_question_that_waits_when_a_write_ends_is_asked_once() {
-        let memo = memo();
-        memo.look(&"q", &object("a"), at(1), at(1));
-        memo.invalidate(|_| true);
-        memo.sent(&"q", at(2));
-        assert_eq!(memo.landed(&"q", Ok(1), at(3)), [object("a")]);
     }
 
     #[test]

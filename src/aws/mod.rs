@@ -56,7 +56,7 @@ use access::{Access, Ask, LaneKey, Tasks};
 use clients::Clients;
 use lane::Asked as Permit;
 use memo::{Asked, Backoff};
-use route53::{Around, ChangeOf, NameAt, ZonesFor};
+use route53::ChangeOf;
 use ses::Subject;
 use sts::Account;
 use watchers::Watcher;
@@ -103,6 +103,8 @@ pub enum Thing {
     MailFrom(DomainName, Region),
     /// Whether an identity is there and verified in a region.
     Verification(DomainName, Region),
+    /// Every record set at a name of a hosted zone.
+    Name(HostedZoneId, DomainName),
 }
 
 /// Something that an object watches.
@@ -114,15 +116,6 @@ pub struct Watched {
     pub pace: Duration,
     /// When the answer that the object knows was sent for.
     pub known: Timestamp,
-}
-
-impl Thing {
-    fn subject(&self) -> Subject {
-        match self {
-            Self::MailFrom(..) => Subject::MailFrom,
-            Self::Verification(..) => Subject::Verification,
-        }
-    }
 }
 
 /// How much is asked of AWS, and how patiently.
@@ -214,7 +207,7 @@ impl Aws {
         let group = self.access.ses(sight.credentials(Service::Ses), region);
         match self.known_account(Service::Ses, sight) {
             Ok(sight) => ses::mail_from(&self.access, &group, identity, (sight, not_before)),
-            Err(reply) => reply,
+            Err(reply) => *reply,
         }
     }
 
@@ -229,7 +222,7 @@ impl Aws {
         let group = self.access.ses(sight.credentials(Service::Ses), region);
         match self.known_account(Service::Ses, sight) {
             Ok(sight) => ses::verification(&self.access, &group, identity, (sight, not_before)),
-            Err(reply) => reply,
+            Err(reply) => *reply,
         }
     }
 
@@ -240,17 +233,18 @@ impl Aws {
         let watcher = self.access.watchers.begin(sight);
         let mut later = false;
         for Watched { thing, pace, known } in things {
+            let upkeep = (&watcher, *pace, *known);
             later |= match thing {
                 Thing::MailFrom(identity, region) => {
-                    self.watch_ses(Subject::MailFrom, (identity, region), &watcher, *pace, *known)
+                    self.watch_ses(Subject::MailFrom, (identity, region), upkeep)
                 }
-                Thing::Verification(identity, region) => self.watch_ses(
-                    Subject::Verification,
-                    (identity, region),
-                    &watcher,
-                    *pace,
-                    *known,
-                ),
+                Thing::Verification(identity, region) => {
+                    self.watch_ses(Subject::Verification, (identity, region), upkeep)
+                }
+                Thing::Name(zone, name) => {
+                    let view = self.access.zone(watcher.credentials(Service::Route53), zone);
+                    route53::watch(&self.access, &view, name, upkeep)
+                }
             };
         }
         if later {
@@ -265,8 +259,13 @@ impl Aws {
 
     /// When a thing was last read well, whatever the age of that.
     pub fn last_read(&self, sight: &Sight, thing: &Thing) -> Option<Timestamp> {
-        let (Thing::MailFrom(identity, region) | Thing::Verification(identity, region)) = thing;
-        let subject = thing.subject();
+        let (subject, identity, region) = match thing {
+            Thing::MailFrom(identity, region) => (Subject::MailFrom, identity, region),
+            Thing::Verification(identity, region) => (Subject::Verification, identity, region),
+            Thing::Name(zone, name) => {
+                return self.access.zone(sight.credentials(Service::Route53), zone).last(name);
+            }
+        };
         self.access.ses(sight.credentials(Service::Ses), region).last(subject, identity)
     }
 
@@ -274,12 +273,10 @@ impl Aws {
         &self,
         subject: Subject,
         (identity, region): (&DomainName, &Region),
-        watcher: &Arc<Watcher>,
-        pace: Duration,
-        known: Timestamp,
+        upkeep: (&Arc<Watcher>, Duration, Timestamp),
     ) -> bool {
-        let group = self.access.ses(watcher.credentials(Service::Ses), region);
-        ses::watch(&self.access, &group, subject, identity, (watcher, pace, known))
+        let group = self.access.ses(upkeep.0.credentials(Service::Ses), region);
+        ses::watch(&self.access, &group, subject, identity, upkeep)
     }
 
     /// Every zone, public and private, whose name is `name` or one above it,
@@ -290,7 +287,10 @@ impl Aws {
         name: &DomainName,
         not_before: Timestamp,
     ) -> Reply<Vec<Zone>> {
-        self.ask(ZonesFor(name.clone()), Service::Route53, sight, not_before)
+        match self.known_account(Service::Route53, sight) {
+            Ok(sight) => route53::zones(&self.access, name, (sight, not_before)),
+            Err(reply) => *reply,
+        }
     }
 
     /// Every record set at a name.
@@ -301,8 +301,11 @@ impl Aws {
         name: &DomainName,
         not_before: Timestamp,
     ) -> Reply<NameView> {
-        let question = NameAt { zone: zone.clone(), name: name.clone() };
-        self.ask(question, Service::Route53, sight, not_before)
+        let view = self.access.zone(sight.credentials(Service::Route53), zone);
+        match self.known_account(Service::Route53, sight) {
+            Ok(sight) => route53::name(&self.access, &view, name, (sight, not_before)),
+            Err(reply) => *reply,
+        }
     }
 
     /// What stands around a name, up to the zone's apex.
@@ -314,8 +317,13 @@ impl Aws {
         apex: &DomainName,
         not_before: Timestamp,
     ) -> Reply<Surroundings> {
-        let (zone, name, apex) = (zone.clone(), name.clone(), apex.clone());
-        self.ask(Around { zone, name, apex }, Service::Route53, sight, not_before)
+        let view = self.access.zone(sight.credentials(Service::Route53), zone);
+        match self.known_account(Service::Route53, sight) {
+            Ok(sight) => {
+                route53::surroundings(&self.access, &view, (name, apex), (sight, not_before))
+            }
+            Err(reply) => *reply,
+        }
     }
 
     /// Where a change is, by its bare id.
@@ -399,20 +407,22 @@ impl Aws {
                 let credentials = sight.credentials(service).clone();
                 self.look(question, &credentials, sight, not_before).0
             }
-            Err(reply) => reply,
+            Err(reply) => *reply,
         }
     }
 
     /// The sight again once it is known whose its credentials are.
-    fn known_account<T>(&self, service: Service, sight: Sight) -> Result<Sight, Reply<T>> {
+    fn known_account<T>(&self, service: Service, sight: Sight) -> Result<Sight, Box<Reply<T>>> {
         let credentials = sight.credentials(service).clone();
         if self.access.caller(&credentials).is_known() {
             return Ok(sight);
         }
         match self.look(Account, &credentials, sight, Timestamp::MIN) {
             (Reply::Known { .. }, Some(sight)) => Ok(sight),
-            (Reply::Failed { error, retry_at }, _) => Err(Reply::Failed { error, retry_at }),
-            (Reply::NotYet | Reply::Known { .. }, _) => Err(Reply::NotYet),
+            (Reply::Failed { error, retry_at }, _) => {
+                Err(Box::new(Reply::Failed { error, retry_at }))
+            }
+            (Reply::NotYet | Reply::Known { .. }, _) => Err(Box::new(Reply::NotYet)),
         }
     }
 

@@ -17,6 +17,9 @@ use crate::mail::{Partition, RoleArn};
 /// Characters of a managed policy (IAM quotas).
 const MANAGED_MAX: usize = 6_144;
 
+/// Characters of a trust policy, where the quota was not raised (IAM quotas).
+const TRUST_MAX: usize = 2_048;
+
 /// Which document is printed.
 #[derive(Args, Clone, Debug)]
 pub struct IamPolicyFlags {
@@ -99,16 +102,24 @@ pub(super) fn print(flags: &IamPolicyFlags) -> Result<(), Box<dyn Error>> {
         Some(trusted) => flags.trust(trusted)?.document(),
         None => iam::policy(&flags.need()?, flags.parts(), flags.reads()),
     };
-    if document.length() > MANAGED_MAX {
-        let hint = "give fewer objects a policy of their own, or print --role ses and --role dns";
-        let length = document.length();
-        writeln!(
-            io::stderr(),
-            "warning: {length} characters, more than the {MANAGED_MAX} of a managed policy: {hint}"
-        )?;
+    if let Some(warning) = too_long(document.length(), flags.trust.is_some()) {
+        writeln!(io::stderr(), "warning: {warning}")?;
     }
     io::stdout().write_all(document.to_json()?.as_bytes())?;
     Ok(())
+}
+
+/// What is said of a document with more characters than IAM takes.
+fn too_long(length: usize, trust: bool) -> Option<String> {
+    let (longest, kind, hint) = if trust {
+        let hint = "have the quota raised, or make a role for fewer namespaces";
+        (TRUST_MAX, "trust policy", hint)
+    } else {
+        let hint = "give fewer objects a policy of their own, or print --role ses and --role dns";
+        (MANAGED_MAX, "managed policy", hint)
+    };
+    let text = || format!("{length} characters, more than the {longest} of a {kind}: {hint}");
+    (length > longest).then(text)
 }
 
 impl IamPolicyFlags {

@@ -8,7 +8,7 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, Config, Resource as _};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::objects::{ObjectError, Objects, Subject, has_finalizer, key_of};
 use crate::api::{FIELD_MANAGER, FINALIZER, SesMailFrom, SesMailFromStatus};
@@ -84,6 +84,19 @@ impl Kubernetes {
         // An object that is being deleted takes no new finalizer: 422, a lost race too.
         patched.map_err(|error| classified(error, &[404, 409, 422]))
     }
+
+    /// Writes the status whole, whoever wrote what is in its place.
+    async fn replace_status(
+        &self,
+        object: &SesMailFrom,
+        status: &SesMailFromStatus,
+    ) -> Result<SesMailFrom, ObjectError> {
+        let params =
+            PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
+        let patch = Patch::Merge(replacing_patch(object, status));
+        let replaced = self.api(object).patch_status(&key_of(object).name, &params, &patch).await;
+        replaced.map_err(|error| classified(error, &[404, 409]))
+    }
 }
 
 impl Objects for Kubernetes {
@@ -109,7 +122,17 @@ impl Objects for Kubernetes {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(status_patch(object, status));
         let applied = self.api(object).patch_status(&key.name, &params, &patch).await;
-        applied.map_err(|error| classified(error, &[404, 409]))
+        match applied {
+            Ok(applied) if says_more(&applied, status) => {
+                self.replace_status(&applied, status).await
+            }
+            // Of an entry that another field manager has put its name to, apply
+            // would leave a torso that the schema forbids.
+            Err(kube::Error::Api(refused)) if refused.code == 422 => {
+                self.replace_status(object, status).await
+            }
+            applied => applied.map_err(|error| classified(error, &[404, 409])),
+        }
     }
 
     async fn post_event(&self, about: &Subject, notice: &Notice) -> Result<(), ObjectError> {
@@ -140,6 +163,38 @@ fn status_patch(object: &SesMailFrom, status: &SesMailFromStatus) -> Value {
         },
         "status": status,
     })
+}
+
+/// A merge patch to just this status, which holds only for the object as we know
+/// it: lists are replaced whole, and a field that it does not have goes by null.
+fn replacing_patch(object: &SesMailFrom, status: &SesMailFromStatus) -> Value {
+    let known = json!(object.status);
+    let known = known.as_object().into_iter().flatten();
+    let mut replaced: Map<String, Value> =
+        known.map(|(key, _)| (key.clone(), Value::Null)).collect();
+    replaced.extend(json!(status).as_object().cloned().unwrap_or_default());
+    let version = &object.metadata.resource_version;
+    json!({"metadata": {"resourceVersion": version}, "status": replaced})
+}
+
+/// Whether the object's status has anything that `sent` has not: apply leaves in
+/// place what another field manager has put in, and a status that says more than
+/// is so would be written again for ever.
+fn says_more(object: &SesMailFrom, sent: &SesMailFromStatus) -> bool {
+    exceeds(&json!(object.status), &json!(sent))
+}
+
+/// Lists are compared without their order, which the API server decides.
+fn exceeds(kept: &Value, sent: &Value) -> bool {
+    match (kept, sent) {
+        (Value::Object(kept), Value::Object(sent)) => {
+            kept.iter().any(|(key, value)| sent.get(key).is_none_or(|sent| exceeds(value, sent)))
+        }
+        (Value::Array(kept), Value::Array(sent)) => {
+            kept.iter().any(|value| sent.iter().all(|sent| exceeds(value, sent)))
+        }
+        _ => kept != sent,
+    }
 }
 
 fn event(about: &Subject, notice: &Notice, instance: &str, now: Timestamp) -> Event {
@@ -211,6 +266,35 @@ mod tests {
         });
         assert_eq!(patch["metadata"], metadata);
         assert!(!patch["status"].to_string().contains("null"));
+    }
+
+    #[test]
+    fn a_status_is_replaced_where_it_says_more_than_was_sent() {
+        let status = |text: Value| serde_json::from_value::<SesMailFromStatus>(text).unwrap();
+        let region = |name: &str| json!({"name": name, "sending": "Unknown"});
+        let ours = status(json!({
+            "observedGeneration": 1, "regions": [region("eu-west-1"), region("us-east-1")],
+        }));
+        let applied = |text: Value| {
+            let mut object = object("a", 7);
+            object.status = Some(status(text));
+            object
+        };
+        let same = [region("us-east-1"), region("eu-west-1")];
+        assert!(!says_more(&applied(json!({"observedGeneration": 1, "regions": same})), &ours));
+        let mut dressed = region("us-east-1");
+        dressed["account"] = json!("123456789012");
+        let dressed = json!({"observedGeneration": 1, "regions": [dressed]});
+        assert!(says_more(&applied(dressed), &ours), "a field of an entry of ours");
+        let forged = applied(json!({
+            "observedGeneration": 1, "regions": [region("us-east-1"), region("us-west-2")],
+            "lastHandledReconcileAt": "now",
+        }));
+        assert!(says_more(&forged, &ours));
+        let mut wanted = json!(ours);
+        wanted["lastHandledReconcileAt"] = Value::Null;
+        let patch = json!({"metadata": {"resourceVersion": "7"}, "status": wanted});
+        assert_eq!(replacing_patch(&forged, &ours), patch);
     }
 
     #[test]

@@ -133,6 +133,7 @@ fn thing(question: &Question) -> Option<Thing> {
         Question::MailFrom(identity, region) => {
             Some(Thing::MailFrom(identity.clone(), region.clone()))
         }
+        Question::Name(zone, name) => Some(Thing::Name(zone.clone(), name.clone())),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 
 use super::finding::Finding;
 use super::inquiry::after;
-use super::names::NamePlan;
+use super::name_plan::NamePlan;
 use super::puts::{Intent, Step};
 use super::records::{bounded, quoted};
 use super::scene::{Holding, Scene};

@@ -3,7 +3,7 @@
 
 use super::finding::Finding;
 use super::inquiry::Reading;
-use super::names::{NamePlan, Stance};
+use super::name_plan::{NamePlan, Stance};
 use super::records::Wanted;
 use super::scene::{Holding, Scene};
 use super::survey::{self, Mark, Surveyed};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::finding::Finding;
-use super::names::{NamePlan, Stance};
+use super::name_plan::{NamePlan, Stance};
 use super::regions::RegionPlan;
 use super::scene::{Scene, elapsed};
 use crate::api::{ConditionType, Progress, Reason};

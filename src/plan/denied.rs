@@ -6,7 +6,7 @@ use super::desired::Desired;
 use super::effect::{Effect, Notice, Plan};
 use super::finding::Finding;
 use super::inquiry::after;
-use super::names::NamePlan;
+use super::name_plan::NamePlan;
 use super::regions::RegionPlan;
 use super::remember;
 use super::report::condition;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::finding::Finding;
 use super::inquiry::{Reading, after};
-use super::names::NameChange;
+use super::name_plan::NameChange;
 use super::records::{Wanted, quoted};
 use super::scene::{Holding, Scene, elapsed};
 use super::survey::Surveyed;

@@ -3,7 +3,7 @@
 use super::dns::DnsVerdict;
 use super::finding::Finding;
 use super::inquiry::after;
-use super::names::{NamePlan, Stance};
+use super::name_plan::{NamePlan, Stance};
 use super::puts::{Intent, Step};
 use super::scene::Scene;
 use super::window::restart_pause;

@@ -4,7 +4,7 @@
 use super::desired::drain_window;
 use super::finding::Finding;
 use super::inquiry::{Reading, after};
-use super::names::{NameChange, NamePlan};
+use super::name_plan::{NameChange, NamePlan};
 use super::records::{self, Removal};
 use super::regions::RegionPlan;
 use super::scene::{Holding, Scene};

@@ -2,8 +2,8 @@
 //! is remembered, and now. It knows no client, no clock, no async.
 //!
 //! Read it in this order: [`plan`] here, `scene` (what is read), `names` (one
-//! MAIL FROM domain), `regions` (one region), `leaving` (what goes),
-//! `conditions` and `report` (what a person sees).
+//! MAIL FROM domain), `regions` (one region), `watching` (what SES says of it),
+//! `leaving` (what goes), `conditions` and `report` (what a person sees).
 
 mod adoption;
 mod beginning;
@@ -18,6 +18,7 @@ mod finding;
 mod inquiry;
 mod leaving;
 mod mirror;
+mod name_plan;
 mod names;
 mod observe;
 mod puts;
@@ -31,6 +32,7 @@ mod spf;
 mod steps;
 mod survey;
 mod wanted;
+mod watching;
 mod window;
 mod world;
 mod zone;

@@ -2,7 +2,7 @@
 
 use super::conditions::Decided;
 use super::finding::Finding;
-use super::names::NamePlan;
+use super::name_plan::NamePlan;
 use super::puts::Intent;
 use super::records::{Conflict, Difference, Wanted, quoted};
 use super::regions::RegionPlan;

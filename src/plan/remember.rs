@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::conditions::Decided;
 use super::dns::DnsVerdict;
-use super::names::Stance;
+use super::name_plan::Stance;
 use super::scene::Scene;
 use super::world::{Memory, Remembered, World};
 use crate::api::{RECONCILE_REQUESTED_AT, Reason, RecordState};

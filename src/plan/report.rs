@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::conditions::Decided;
 use super::effect::Notice;
-use super::names::NamePlan;
+use super::name_plan::NamePlan;
 use super::scene::Scene;
 use crate::api::{
     ConditionType, Progress, RECONCILE_REQUESTED_AT, Reason, RecordState, SesMailFromStatus,

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::conditions::Decided;
 use super::effect::{Effect, Notice, Plan};
 use super::inquiry::after;
-use super::names::NameChange;
+use super::name_plan::NameChange;
 use super::puts::Put;
 use super::report::condition;
 use super::scene::Scene;

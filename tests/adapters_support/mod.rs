@@ -102,6 +102,29 @@ impl Operator {
         }
     }
 
+    /// Asks so many questions together, until each has a good answer.
+    pub async fn all_known<T>(
+        &mut self,
+        count: usize,
+        ask: impl Fn(&Aws, usize) -> Reply<T>,
+    ) -> Vec<T> {
+        let mut known: Vec<Option<T>> = (0..count).map(|_| None).collect();
+        loop {
+            for (n, known) in known.iter_mut().enumerate().filter(|(_, known)| known.is_none()) {
+                match ask(&self.aws, n) {
+                    Reply::Known { value, .. } => *known = Some(value),
+                    Reply::Failed { error, .. } => panic!("{error}"),
+                    Reply::NotYet => {}
+                }
+            }
+            if known.iter().all(Option::is_some) {
+                return known.into_iter().flatten().collect();
+            }
+            self.woken().await;
+            while self.anybody_woken() {}
+        }
+    }
+
     /// Asks until there is an answer, which must be a failure.
     pub async fn failed<T: std::fmt::Debug>(&mut self, ask: impl Fn(&Aws) -> Reply<T>) -> Error {
         match self.settle(ask).await {

@@ -25,5 +25,6 @@ mod spf;
 mod stage;
 mod story;
 mod tenant;
+mod trust;
 mod window;
 mod zones;

@@ -189,6 +189,50 @@ async fn nothing_is_asked_of_aws_before_a_policy_allows_the_whole() {
 }
 
 #[tokio::test]
+async fn nothing_is_asked_with_a_role_or_for_a_sender_that_no_policy_allows() {
+    const ROLE: &str = "arn:aws:iam::111111111111:role/ses";
+    let realm = Realm::new("undue").await;
+    let stage = &realm.stage;
+    stage.aws.with(|world| {
+        world.add_role(ROLE, aws_simulator::Role::default());
+        world.set_identity("111111111111", REGIONS[0], &realm.domain, true);
+    });
+    realm.allow(json!({"spfIncludes": ["spf.allowed.example"]})).await;
+    let _operator = stage.operator().await;
+    let sender = |host: &str| json!({"spf": {"include": [host]}});
+    for (name, changes, says) in [
+        ("ses", json!({"roleARN": ROLE}), format!("not the role {ROLE} (spec.roleARN)")),
+        (
+            "dns",
+            json!({"dns": {"roleARN": ROLE}}),
+            format!("not the role {ROLE} (spec.dns.roleARN)"),
+        ),
+        (
+            "sender",
+            json!({"dns": sender("spf.other.example")}),
+            "not the sender spf.other.example (spec.dns.spf.include)".to_owned(),
+        ),
+    ] {
+        stage.apply(name, realm.spec(changes)).await;
+        realm.denied(name, &says).await;
+        realm.looked_at(name, "again").await;
+        let object = stage.api().get(name).await.expect("the object");
+        assert_eq!(object.metadata.finalizers, None, "nothing is to be cleaned up");
+        assert_eq!(requests(stage), 0, "not even a session, for {name}");
+        stage.delete(name).await;
+        stage.gone(name).await;
+    }
+    // The same, allowed: the refusals were the policy's.
+    realm.allow(json!({"spfIncludes": ["spf.other.example"], "roleARNs": [ROLE]})).await;
+    let both = json!({"roleARN": ROLE, "dns": sender("spf.other.example")});
+    stage.apply("both", realm.spec(both)).await;
+    stage.ready("both").await;
+    stage.delete("both").await;
+    stage.gone("both").await;
+    realm.forbid().await;
+}
+
+#[tokio::test]
 async fn a_name_that_another_policy_names_is_not_taken_as_a_subdomain() {
     let realm = Realm::new("closer").await;
     let stage = &realm.stage;

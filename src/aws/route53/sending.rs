@@ -7,13 +7,11 @@ use std::sync::Arc;
 use super::super::access::{Access, LaneKey};
 use super::super::call::{Operation, Target};
 use super::super::caller::Caller;
-use super::super::memo::Asked;
 use super::super::writers::{Changed, Member};
 use super::super::{Error, ErrorKind, lock};
 use super::batch::{Answer, Ended, Passage};
 use super::change::sdk_batch;
 use super::comment::comment;
-use super::records::NameAt;
 use super::refusal::names;
 use super::writer::thing;
 use crate::authority::Grant;
@@ -150,15 +148,19 @@ impl<'a> Sending<'a> {
         let Ended { made, culprits, alike } = ended;
         let mut after = Vec::new();
         for member in made.iter().filter_map(|at| self.members[*at].as_ref()) {
-            let question = NameAt { zone: self.zone.clone(), name: member.name.clone() };
-            let credentials = member.grant.credentials().clone();
-            let asked = Asked { credentials, question };
-            let known = self.access.memos.after(&asked, &member.batch.changes);
-            after.extend(known.map(|(sent, view)| (asked, sent, view)));
+            // Made, it proves what it was computed from.
+            let view = self.access.zone(member.grant.credentials(), self.zone);
+            let stands = view
+                .known(&member.name)
+                .and_then(|(sent, before)| Some((sent, before.after(&member.batch.changes)?)));
+            after.extend(stands.map(|stands| (member.name.clone(), stands)));
         }
         self.invalidate(made.iter().chain(&culprits).chain(&alike));
-        for (asked, sent, view) in after {
-            self.access.memos.names.record(&asked, sent, view);
+        for (name, stands) in after {
+            self.access.record(self.zone, &name, stands);
+        }
+        if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            self.access.zone_book.forget(self.zone);
         }
         let all = made.iter().chain(&culprits).chain(&alike);
         for at in all {
@@ -175,7 +177,7 @@ impl<'a> Sending<'a> {
         let members = members.into_iter().filter_map(|at| self.members[*at].as_ref());
         let names: HashSet<_> = members.map(|member| member.name.clone()).collect();
         if !names.is_empty() {
-            self.access.memos.changed(self.zone, &names);
+            self.access.changed(self.zone, &names);
         }
     }
 }

@@ -51,6 +51,24 @@ fn without_objects_the_policy_is_for_any() {
 }
 
 #[test]
+fn a_document_that_iam_would_not_take_is_told() {
+    let trusting = |namespaces: usize| {
+        let named = (0..namespaces).map(|n| format!("--namespace team-{n:03} "));
+        let named = named.collect::<String>();
+        let line = format!(
+            "--trust assumed-role --operator-role arn:aws:iam::123456789012:role/op --owner-id owner {named}"
+        );
+        let flags = flags(line.trim()).unwrap();
+        flags.trust(Trusted::AssumedRole).unwrap().document().length()
+    };
+    assert_eq!(too_long(trusting(20), true), None);
+    let told = too_long(trusting(80), true).unwrap();
+    assert!(told.contains("more than the 2048 of a trust policy"), "{told}");
+    assert_eq!(too_long(trusting(80), false), None, "of a managed policy it is not too long");
+    assert!(too_long(6_145, false).is_some());
+}
+
+#[test]
 fn objects_narrow_it_to_their_regions_names_zones_and_accounts() {
     let first = object(
         "{name: a, namespace: mail}",

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod adopt;
+mod crowd;
 mod delete;
 mod denied;
 mod handed;
@@ -11,6 +12,7 @@ mod living;
 mod mode;
 mod property;
 mod refusals;
+mod small_aws;
 mod small_world;
 mod spf;
 mod turns;

@@ -8,12 +8,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::small_aws;
 use crate::api::{FINALIZER, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Claimant, Claims, ObjectKey, ServiceCredentials};
 use crate::mail::{
     BehaviorOnMxFailure, Change, ChangeState, Delegation, DomainName, HostedZoneId, Identity,
     MailFrom, MailFromStatus, NameView, Owner, RecordSet, RecordType, Region, Regions, Routing,
-    Seen, Surroundings, Verification, Zone, decode_txt,
+    Seen, Surroundings, Verification, Zone,
 };
 use crate::plan::{
     Answer, Effect, Facts, Fault, Memory, Notice, Plan, Question, Settings, Upkeep, Value, World,
@@ -33,7 +34,7 @@ pub(super) struct SmallWorld {
     pub account: String,
     pub identities: BTreeMap<(String, String), Identity>,
     pub zones: Vec<Zone>,
-    pub records: Vec<(String, RecordSet)>,
+    pub records: small_aws::Records,
     pub delegation: Delegation,
     pub change: ChangeState,
     /// `None`: the servers answer with what the zone holds.
@@ -141,26 +142,8 @@ impl SmallWorld {
     }
 
     pub(super) fn claim(&mut self) {
-        let (domain, places) =
-            crate::plan::claimed_places(&self.object, &self.settings.regions).unwrap();
-        let take_over = self.object.metadata.annotations.as_ref();
-        let take_over = take_over.and_then(|a| a.get(crate::api::TAKE_OVER));
-        let take_over = take_over.and_then(|text| crate::mail::Marker::parse(text).ok());
-        let deleting = self.object.metadata.deletion_timestamp.is_some();
-        let claimant = Claimant {
-            key: ObjectKey { namespace: "mail".into(), name: "example".into() },
-            uid: "u1".into(),
-            created: "2026-01-01T00:00:00Z".parse().unwrap(),
-            owner: owner(),
-            domain,
-            asked: crate::plan::asked_places(&self.object, &self.settings.regions).unwrap().1,
-            places,
-            credentials: ServiceCredentials::default(),
-            spf_includes: BTreeSet::new(),
-            manages: self.object.spec.mode == crate::api::Mode::Manage || deleting,
-            take_over: take_over.map(|marker| marker.owner),
-        };
-        self.claims.put(claimant);
+        let credentials = ServiceCredentials::default();
+        self.claims.put(claimant(&self.object, "cluster", credentials, &self.settings.regions));
     }
 
     pub(super) fn status(&self) -> &SesMailFromStatus {
@@ -211,8 +194,7 @@ impl SmallWorld {
     }
 
     pub(super) fn at(&self, name: &str, rtype: &RecordType) -> Option<&RecordSet> {
-        let here = |set: &&RecordSet| set.name.as_str() == name && set.rtype == *rtype;
-        self.records.iter().map(|(_, set)| set).find(here)
+        small_aws::at(&self.records, name, rtype)
     }
 
     pub(super) fn remove(&mut self, name: &str, rtype: &RecordType) {
@@ -243,9 +225,7 @@ impl SmallWorld {
     }
 
     pub(super) fn texts(&self, name: &str) -> Vec<String> {
-        let values = self.at(name, &RecordType::Txt).map(|set| set.values.clone());
-        let text = |v: &String| String::from_utf8(decode_txt(v).unwrap()).unwrap();
-        values.unwrap_or_default().iter().map(text).collect()
+        self.at(name, &RecordType::Txt).map(small_aws::joined).unwrap_or_default()
     }
 
     pub(super) fn pass(&mut self, duration: Duration) {
@@ -377,12 +357,7 @@ impl SmallWorld {
                 let identity = self.read(name, region);
                 Value::MailFrom(identity.and_then(|identity| identity.mail_from.clone()))
             }
-            Question::Zones(name) => {
-                let holds = |zone: &&Zone| name.is_at_or_below(&zone.name);
-                let mut zones: Vec<Zone> = self.zones.iter().filter(holds).cloned().collect();
-                zones.sort_by_key(|zone| std::cmp::Reverse(zone.name.as_str().len()));
-                Value::Zones(zones)
-            }
+            Question::Zones(name) => Value::Zones(small_aws::zones_above(&self.zones, name)),
             Question::Delegation(..) => Value::Delegation(self.delegation.clone()),
             Question::Name(zone, name) => {
                 let here =
@@ -424,21 +399,8 @@ impl SmallWorld {
                 let name = mail_from.as_ref().map_or("none", |name| name.as_str());
                 self.done.push(format!("put {region} {name} {}", behavior.as_str()));
                 let before = self.ses(region.as_str()).mail_from.take();
-                let behavior = *behavior;
-                // Putting the same name keeps the status: the milder reading.
-                let kept =
-                    |name: &str| before.as_ref().filter(|b| b.domain == name).map(|b| b.status);
-                let set = mail_from.as_ref().map(|name| MailFrom {
-                    domain: name.to_string(),
-                    status: match kept(name.as_str()) {
-                        Some(MailFromStatus::Success) => MailFromStatus::Success,
-                        Some(MailFromStatus::Failed) if !self.put_restarts => {
-                            MailFromStatus::Failed
-                        }
-                        _ => MailFromStatus::Pending,
-                    },
-                    behavior,
-                });
+                let restarts = self.put_restarts;
+                let set = small_aws::put(before.as_ref(), mail_from.as_ref(), *behavior, restarts);
                 self.ses(region.as_str()).mail_from = set;
             }
         }
@@ -454,31 +416,17 @@ impl SmallWorld {
     }
 
     fn change_records(&mut self, batch: &crate::mail::ChangeBatch) -> bool {
-        let mut records = self.records.clone();
-        let zone = batch.zone.to_string();
-        let mut names = BTreeSet::new();
+        if let Err(change) = small_aws::submit(&mut self.records, batch) {
+            panic!("a lost compare-and-swap that nobody else can have caused: {change:?}");
+        }
         let mut said = Vec::new();
         for change in &batch.changes {
             let (Change::Create(set) | Change::Delete(set)) = change;
-            names.insert(set.name.clone());
-            let found = records
-                .iter()
-                .position(|(id, s)| *id == zone && s.name == set.name && s.rtype == set.rtype);
-            match (change, found) {
-                (Change::Create(set), None) => records.push((zone.clone(), set.clone())),
-                (Change::Delete(set), Some(at)) if records[at].1 == *set => {
-                    records.remove(at);
-                }
-                _ => panic!("a lost compare-and-swap that nobody else can have caused: {change:?}"),
-            }
+            self.memory.changes.insert(set.name.clone(), ("C1".into(), self.now));
             let verb = if matches!(change, Change::Create(_)) { "+" } else { "-" };
             said.push(format!("{verb}{}", set.rtype));
         }
-        for name in names {
-            self.memory.changes.insert(name, ("C1".into(), self.now));
-        }
         self.done.push(format!("change {}", said.join(" ")));
-        self.records = records;
         true
     }
 
@@ -498,6 +446,37 @@ impl SmallWorld {
         world.done.clear();
         world.notices.clear();
         world
+    }
+}
+
+/// What an object of the operator with this owner id claims.
+pub(super) fn claimant(
+    object: &SesMailFrom,
+    owner_id: &str,
+    credentials: ServiceCredentials,
+    regions: &Regions,
+) -> Claimant {
+    let metadata = &object.metadata;
+    let key = ObjectKey {
+        namespace: metadata.namespace.clone().unwrap().into(),
+        name: metadata.name.clone().unwrap().into(),
+    };
+    let (domain, places) = crate::plan::claimed_places(object, regions).unwrap();
+    let take_over = metadata.annotations.as_ref().and_then(|a| a.get(crate::api::TAKE_OVER));
+    let take_over = take_over.and_then(|text| crate::mail::Marker::parse(text).ok());
+    let deleting = metadata.deletion_timestamp.is_some();
+    Claimant {
+        owner: Owner::of(owner_id, &key.namespace, &key.name),
+        key,
+        uid: metadata.uid.clone().unwrap(),
+        created: metadata.creation_timestamp.as_ref().unwrap().0,
+        domain,
+        asked: crate::plan::asked_places(object, regions).unwrap().1,
+        places,
+        credentials,
+        spf_includes: object.spec.dns.spf.include.iter().cloned().collect(),
+        manages: object.spec.mode == crate::api::Mode::Manage || deleting,
+        take_over: take_over.map(|marker| marker.owner),
     }
 }
 

@@ -242,10 +242,12 @@ impl World {
     }
 
     pub(crate) fn add_role_entry(&mut self, arn: &str, role: Role) {
+        self.iam.forget_role(arn);
         self.roles.insert(arn.to_owned(), role);
     }
 
     pub(crate) fn remove_role_entry(&mut self, arn: &str) {
+        self.iam.forget_role(arn);
         self.roles.remove(arn);
     }
 

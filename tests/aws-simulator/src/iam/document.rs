@@ -16,9 +16,9 @@ pub enum PolicyError {
     /// No JSON, or elements that a policy does not have.
     #[error("the policy is malformed: {0}")]
     Malformed(String),
-    /// Longer than a managed policy may be.
-    #[error("the policy has {0} characters, more than the {MOST_CHARACTERS} of a managed policy")]
-    TooLong(usize),
+    /// Longer than a policy of its kind may be; white space is not counted.
+    #[error("the policy has {0} characters, more than the {1} that it may have")]
+    TooLong(usize, usize),
     /// Not the version of today's policy language.
     #[error("the version is not 2012-10-17")]
     Version,
@@ -34,6 +34,12 @@ pub enum PolicyError {
     /// A resource that is neither an ARN nor `*`.
     #[error("the resource {0:?} is neither an ARN nor *")]
     Resource(String),
+    /// An element that this kind of policy must not have.
+    #[error("the policy has the prohibited element {0}")]
+    Prohibited(&'static str),
+    /// A trust policy that names nobody, or nobody that IAM knows by such a name.
+    #[error("the principal {0:?} is none")]
+    Principal(String),
 }
 
 #[derive(Deserialize)]
@@ -43,28 +49,58 @@ struct Text {
     statement: OneOrMany<StatementText>,
 }
 
+/// A document as it stands, statement ids and length looked at.
+pub(super) fn statements(text: &str, longest: usize) -> Result<Vec<StatementText>, PolicyError> {
+    let length = text.chars().filter(|c| !c.is_whitespace()).count();
+    if length > longest {
+        return Err(PolicyError::TooLong(length, longest));
+    }
+    let policy: Text =
+        serde_json::from_str(text).map_err(|error| PolicyError::Malformed(error.to_string()))?;
+    if policy.version != "2012-10-17" {
+        return Err(PolicyError::Version);
+    }
+    let statements = policy.statement.into_vec();
+    let mut sids = BTreeSet::new();
+    for sid in statements.iter().filter_map(|statement| statement.sid.as_ref()) {
+        if !sid.bytes().all(|c| c.is_ascii_alphanumeric()) || !sids.insert(sid) {
+            return Err(PolicyError::Sid(sid.clone()));
+        }
+    }
+    Ok(statements)
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct StatementText {
+pub(super) struct StatementText {
     sid: Option<String>,
-    effect: Effect,
-    action: Option<OneOrMany<String>>,
-    not_action: Option<OneOrMany<String>>,
-    resource: Option<OneOrMany<String>>,
-    not_resource: Option<OneOrMany<String>>,
+    pub(super) effect: Effect,
+    pub(super) principal: Option<PrincipalText>,
+    pub(super) action: Option<OneOrMany<String>>,
+    pub(super) not_action: Option<OneOrMany<String>>,
+    pub(super) resource: Option<OneOrMany<String>>,
+    pub(super) not_resource: Option<OneOrMany<String>>,
     #[serde(default)]
-    condition: BTreeMap<String, BTreeMap<String, OneOrMany<String>>>,
+    pub(super) condition: BTreeMap<String, BTreeMap<String, OneOrMany<String>>>,
+}
+
+/// `"*"`, or names by their kind.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum PrincipalText {
+    Everybody(String),
+    Named(BTreeMap<String, OneOrMany<String>>),
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum OneOrMany<T> {
+pub(super) enum OneOrMany<T> {
     One(T),
     Many(Vec<T>),
 }
 
 impl<T> OneOrMany<T> {
-    fn into_vec(self) -> Vec<T> {
+    pub(super) fn into_vec(self) -> Vec<T> {
         match self {
             Self::One(one) => vec![one],
             Self::Many(many) => many,
@@ -73,7 +109,7 @@ impl<T> OneOrMany<T> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-enum Effect {
+pub(super) enum Effect {
     Allow,
     Deny,
 }
@@ -103,60 +139,48 @@ struct Statement {
 
 /// `Action` or `Resource`, or their negation.
 #[derive(Clone, Debug)]
-struct Patterns {
+pub(super) struct Patterns {
     any_of: Vec<String>,
     negated: bool,
 }
 
 impl Policy {
     pub(crate) fn parse(text: &str) -> Result<Self, PolicyError> {
-        let length = text.chars().filter(|c| !c.is_whitespace()).count();
-        if length > MOST_CHARACTERS {
-            return Err(PolicyError::TooLong(length));
-        }
-        let policy: Text = serde_json::from_str(text)
-            .map_err(|error| PolicyError::Malformed(error.to_string()))?;
-        if policy.version != "2012-10-17" {
-            return Err(PolicyError::Version);
-        }
-        let mut sids = BTreeSet::new();
-        let statements = policy.statement.into_vec().into_iter().map(|statement| {
-            if let Some(sid) = &statement.sid
-                && (!sid.bytes().all(|c| c.is_ascii_alphanumeric()) || !sids.insert(sid.clone()))
-            {
-                return Err(PolicyError::Sid(sid.clone()));
-            }
-            Statement::new(statement)
-        });
-        statements.collect::<Result<_, _>>().map(Self)
+        let statements = statements(text, MOST_CHARACTERS)?;
+        statements.into_iter().map(Statement::new).collect::<Result<_, _>>().map(Self)
     }
 
     pub(crate) fn decide(&self, question: &Question) -> Decision {
         let applies = |effect| self.0.iter().any(|s| s.effect == effect && s.applies(question));
+        Decision::of(applies)
+    }
+}
+
+impl Decision {
+    /// An explicit deny wins, then an allow.
+    pub(super) fn of(applies: impl Fn(Effect) -> bool) -> Self {
         if applies(Effect::Deny) {
-            Decision::Explicit
+            Self::Explicit
         } else if applies(Effect::Allow) {
-            Decision::Allowed
+            Self::Allowed
         } else {
-            Decision::Implicit
+            Self::Implicit
         }
     }
 }
 
 impl Statement {
     fn new(text: StatementText) -> Result<Self, PolicyError> {
+        if text.principal.is_some() {
+            return Err(PolicyError::Prohibited("Principal"));
+        }
         let actions = Patterns::new("Action", text.action, text.not_action)?;
         let resources = Patterns::new("Resource", text.resource, text.not_resource)?;
         let arn = |pattern: &&String| *pattern != "*" && pattern.split(':').count() < 6;
         if let Some(bad) = resources.any_of.iter().find(arn) {
             return Err(PolicyError::Resource(bad.clone()));
         }
-        let mut conditions = Vec::new();
-        for (operator, keys) in text.condition {
-            for (key, values) in keys {
-                conditions.push(Condition::new(&operator, &key, values.into_vec())?);
-            }
-        }
+        let conditions = conditions(text.condition)?;
         Ok(Self { effect: text.effect, actions, resources, conditions })
     }
 
@@ -168,8 +192,19 @@ impl Statement {
     }
 }
 
+/// Every operator over every key.
+pub(super) fn conditions(
+    text: BTreeMap<String, BTreeMap<String, OneOrMany<String>>>,
+) -> Result<Vec<Condition>, PolicyError> {
+    let all = text.into_iter().flat_map(|(operator, keys)| {
+        keys.into_iter()
+            .map(move |(key, values)| Condition::new(&operator, &key, values.into_vec()))
+    });
+    all.collect()
+}
+
 impl Patterns {
-    fn new(
+    pub(super) fn new(
         name: &'static str,
         any_of: Option<OneOrMany<String>>,
         none_of: Option<OneOrMany<String>>,
@@ -181,7 +216,7 @@ impl Patterns {
         }
     }
 
-    fn matches(&self, one: impl Fn(&str) -> bool) -> bool {
+    pub(super) fn matches(&self, one: impl Fn(&str) -> bool) -> bool {
         self.any_of.iter().any(|pattern| one(pattern)) != self.negated
     }
 }

@@ -176,7 +176,7 @@ fn what_cannot_be_enforced_is_refused() {
         (statement(r#""Action": "*""#), "Resource or NotResource"),
         (statement(r#""Resource": "*""#), "Action or NotAction"),
         (statement(&format!(r#"{whole}, "NotAction": "*""#)), "Action or NotAction"),
-        (statement(&format!(r#"{whole}, "Principal": "*""#)), "malformed"),
+        (statement(&format!(r#"{whole}, "Principal": "*""#)), "prohibited element Principal"),
         (statement(r#""Action": "*", "Resource": "identity/x""#), "neither an ARN"),
         (
             statement(&format!(r#"{whole}, "Condition": {{"StringSame": {{"a": "b"}}}}"#)),
@@ -205,4 +205,45 @@ fn wildcards_stand_for_characters() {
     ] {
         assert_eq!(glob(pattern, text), matches, "{pattern} {text}");
     }
+}
+
+#[test]
+fn a_trust_policy_names_somebody_and_no_resource() {
+    let parse = |statement: &str| {
+        let text = format!(r#"{{"Version": "2012-10-17", "Statement": [{statement}]}}"#);
+        Trust::parse(&text).err()
+    };
+    let to = |principal: &str| {
+        parse(&format!(
+            r#"{{"Effect": "Allow", "Principal": {principal}, "Action": "sts:AssumeRole"}}"#
+        ))
+    };
+    for principal in [
+        r#""*""#,
+        r#"{"AWS": "*"}"#,
+        r#"{"AWS": ["123456789012", "arn:aws:iam::123456789012:root"]}"#,
+        r#"{"AWS": "arn:aws:sts::123456789012:assumed-role/op/me", "Service": "ec2.amazonaws.com"}"#,
+        r#"{"Federated": "arn:aws:iam::123456789012:oidc-provider/oidc.example"}"#,
+    ] {
+        assert_eq!(to(principal), None, "{principal}");
+    }
+    for (principal, named) in [
+        (r#"{"AWS": "arn:aws:iam::123456789012:role/*"}"#, "arn:aws:iam::123456789012:role/*"),
+        (
+            r#"{"AWS": "arn:aws:iam::123456789012:group/all"}"#,
+            "arn:aws:iam::123456789012:group/all",
+        ),
+        (r#"{"AWS": "operator"}"#, "operator"),
+        (r#"{"Role": "operator"}"#, "Role"),
+    ] {
+        assert_eq!(to(principal), Some(PolicyError::Principal(named.to_owned())));
+    }
+    let nobody = r#"{"Effect": "Allow", "Action": "sts:AssumeRole"}"#;
+    assert_eq!(parse(nobody), Some(PolicyError::Principal(String::new())));
+    let on = r#"{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}"#;
+    assert_eq!(parse(on), Some(PolicyError::Prohibited("Resource")));
+    let long = format!(r#"{{"AWS": "arn:aws:iam::123456789012:role/{}"}}"#, "x".repeat(2_000));
+    assert!(matches!(to(&long), Some(PolicyError::TooLong(_, 2_048))));
+    let attached = Policy::parse(&format!(r#"{{"Version": "2012-10-17", "Statement": [{on}]}}"#));
+    assert_eq!(attached.err(), Some(PolicyError::Prohibited("Principal")));
 }

@@ -120,26 +120,54 @@ pub(super) fn run(
         }));
     }
     let lasts = world.config().sts.session.unwrap_or(asked);
-    let mut parts = request.role_arn.split(':').skip(1);
+    let given = give(world, &request.role_arn, &request.session, lasts);
+    let credentials = element("AccessKeyId", &given.access_key)
+        + &element("SecretAccessKey", "simulated")
+        + &element("SessionToken", &given.token)
+        + &element("Expiration", world.wall().date(given.ends));
+    let user = element("AssumedRoleId", &given.user_id) + &element("Arn", &given.arn);
+    Ok(Success(nested("Credentials", &credentials) + &nested("AssumedRoleUser", &user)))
+}
+
+/// A session, and whom it makes of its user.
+struct Given {
+    access_key: String,
+    token: String,
+    user_id: String,
+    arn: String,
+    ends: Duration,
+}
+
+fn give(world: &mut World, role_arn: &str, name: &str, lasts: Duration) -> Given {
+    let mut parts = role_arn.split(':').skip(1);
     let partition = parts.next().unwrap_or_default();
     let account = parts.nth(2).unwrap_or_default();
-    let role = request.role_arn.rsplit('/').next().unwrap_or_default();
-    let arn = format!("arn:{partition}:sts::{account}:assumed-role/{role}/{}", request.session);
-    let ends = world.wall().now() + lasts;
-    let key = format!("ASIASIMULATED{:07}", world.next_order());
-    let session = Session {
-        role: request.role_arn.clone(),
-        user_id: format!("AROASIMULATED{}:{}", role.to_uppercase(), request.session),
-        token: format!("session-{key}"),
-        ends,
+    let role = role_arn.rsplit('/').next().unwrap_or_default();
+    let access_key = format!("ASIASIMULATED{:07}", world.next_order());
+    let given = Given {
+        arn: format!("arn:{partition}:sts::{account}:assumed-role/{role}/{name}"),
+        user_id: format!("AROASIMULATED{}:{name}", role.to_uppercase()),
+        token: format!("session-{access_key}"),
+        ends: world.wall().now() + lasts,
+        access_key,
     };
-    let credentials = element("AccessKeyId", &key)
-        + &element("SecretAccessKey", "simulated")
-        + &element("SessionToken", &session.token)
-        + &element("Expiration", world.wall().date(ends));
-    let user = element("AssumedRoleId", &session.user_id) + &element("Arn", &arn);
-    world.keys.add_session(&key, account, &arn, session);
-    Ok(Success(nested("Credentials", &credentials) + &nested("AssumedRoleUser", &user)))
+    let session = Session {
+        role: role_arn.to_owned(),
+        user_id: given.user_id.clone(),
+        token: given.token.clone(),
+        ends: given.ends,
+    };
+    world.keys.add_session(&given.access_key, account, &given.arn, session);
+    given
+}
+
+impl World {
+    /// Gives somebody a session of a role for an hour, as a pod or an instance is
+    /// given one, whatever the trust policy says. Yields access key and token.
+    pub fn give_session(&mut self, role: &str, name: &str) -> (String, String) {
+        let given = give(self, role, name, DEFAULT_DURATION);
+        (given.access_key, given.token)
+    }
 }
 
 /// How long a session the caller may have of the role. A role that does not
@@ -154,7 +182,18 @@ fn permit(world: &World, access_key: &str, request: &AssumeRole) -> Result<Durat
     let Some(role) = world.role(&request.role_arn) else {
         return Err(denied("AssumeRole", caller.arn));
     };
-    match role.refuses(&caller, request.external_id.as_deref(), &request.tags) {
+    let questions;
+    let refused = if let Some(policy) = world.iam.trust(&request.role_arn) {
+        let question = Question::new("sts:AssumeRole", &request.role_arn)
+            .with("aws:PrincipalArn", [caller.role.unwrap_or(caller.arn)])
+            .with("aws:PrincipalAccount", [caller.account]);
+        questions = request.describe_to_iam(question);
+        let refused = policy.refuses(&caller, &questions);
+        refused.and_then(|question| question.action.strip_prefix("sts:"))
+    } else {
+        role.refuses(&caller, request.external_id.as_deref(), &request.tags)
+    };
+    match refused {
         Some(action) => Err(denied(action, caller.arn)),
         None if caller.role.is_some() => Ok(role.max_session.min(CHAINED)),
         None => Ok(role.max_session),

@@ -31,7 +31,7 @@ pub(crate) struct Session {
 }
 
 /// Who calls STS, as a trust policy names principals.
-pub(super) struct Caller<'a> {
+pub(crate) struct Caller<'a> {
     pub(super) account: &'a str,
     pub(super) arn: &'a str,
     pub(super) role: Option<&'a str>,
@@ -39,7 +39,7 @@ pub(super) struct Caller<'a> {
 
 impl Caller<'_> {
     /// Whether a principal of a trust policy means this caller.
-    pub(super) fn is(&self, principal: &str) -> bool {
+    pub(crate) fn is(&self, principal: &str) -> bool {
         let root = principal.strip_suffix(":root").and_then(|arn| arn.split(':').nth(4));
         let account = root.unwrap_or(principal);
         account == self.account || principal == self.arn || self.role == Some(principal)

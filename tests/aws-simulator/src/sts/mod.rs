@@ -6,7 +6,7 @@ mod role;
 
 pub use role::Role;
 
-pub(crate) use keys::Keys;
+pub(crate) use keys::{Caller, Keys};
 
 use assume::AssumeRole;
 

@@ -12,3 +12,4 @@ mod ses;
 mod ses_states;
 mod stage;
 mod sts;
+mod trust;

@@ -14,6 +14,10 @@ use crate::spf::Spf;
 /// `--max-observation-age`, and what a busy machine adds.
 const OBSERVATION: Duration = Duration::from_secs(3);
 
+/// How long the operator may take to learn that a policy is gone, and what is on
+/// its way then to arrive.
+const WORD: Duration = Duration::from_secs(3);
+
 /// What belongs to others.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -26,6 +30,8 @@ pub(crate) struct Ledger {
     /// Domains whose object says `adoptionPolicy: Always`: its MX records and
     /// MAIL FROM settings may be swapped.
     swappable: BTreeSet<String>,
+    /// Domains that no policy gives to anybody, and since when.
+    barred: BTreeMap<String, SimTime>,
     harmed: Vec<String>,
 }
 
@@ -40,6 +46,19 @@ impl Ledger {
     /// Lets the operator swap what it finds for this domain.
     pub(crate) fn let_swap(&mut self, domain: &str) {
         self.swappable.insert(domain.to_owned());
+    }
+
+    /// No policy gives these domains to anybody any more.
+    pub(crate) fn bar(&mut self, simulator: &Simulator, domains: impl Iterator<Item = String>) {
+        self.look(simulator);
+        let now = simulator.now();
+        self.barred.extend(domains.map(|domain| (domain, now)));
+    }
+
+    /// A policy is about to give every domain to somebody.
+    pub(crate) fn unbar(&mut self, simulator: &Simulator) {
+        self.look(simulator);
+        self.barred.clear();
     }
 
     /// Edits the world as others do, and notes what is theirs from then on.
@@ -80,9 +99,11 @@ impl Ledger {
         for event in &world.events()[self.judged..] {
             match &event.kind {
                 EventKind::RecordSet { name, kind, from, to, .. } => {
+                    self.trespass(event.at, &name.plain());
                     self.written(name, *kind, values(from.as_ref()), values(to.as_ref()));
                 }
                 EventKind::MailFromPut { identity, domain, .. } => {
+                    self.trespass(event.at, &identity.identity);
                     self.put(event.at, identity, domain);
                 }
                 _ => {}
@@ -145,9 +166,17 @@ impl Ledger {
         self.settings.remove(identity);
     }
 
+    /// A write of the operator at a name or an identity: a domain that it has had
+    /// time to know for barred is none of its.
+    fn trespass(&mut self, at: SimTime, name: &str) {
+        let mut barred = self.barred.iter().filter(|(domain, _)| lies_in(name, domain));
+        if barred.any(|(_, since)| at > *since + WORD.mul_f64(PACE)) {
+            self.harmed.push(format!("{name}: written to although no policy allows it"));
+        }
+    }
+
     fn may_swap(&self, name: &str) -> bool {
-        let below = |domain: &String| name == domain || name.ends_with(&format!(".{domain}"));
-        self.swappable.iter().any(below)
+        self.swappable.iter().any(|domain| lies_in(name, domain))
     }
 
     /// What stands at the names below `domain` that nobody else made: left over,
@@ -182,6 +211,10 @@ impl Ledger {
 
 fn values(values: Option<&Vec<String>>) -> &[String] {
     values.map_or(&[], Vec::as_slice)
+}
+
+fn lies_in(name: &str, domain: &str) -> bool {
+    name == domain || name.ends_with(&format!(".{domain}"))
 }
 
 fn is_marker(value: &str) -> bool {

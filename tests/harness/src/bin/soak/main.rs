@@ -69,7 +69,7 @@ async fn run(args: &Args, seed: u64) -> Result<(), Failure> {
         ledger: Arc::new(Mutex::new(ledger)),
         edits: Arc::default(),
     };
-    let people = People::of(&setting.plane, setting.simulator.clone()).await?;
+    let people = People::of(&setting.plane, &others).await?;
     let mut operator = start(&setting).await?;
     let between = tokio::spawn(others.clone().stand_between(seed));
     let acts = live(args, seed, &setting, &others, &people, &mut operator).await;

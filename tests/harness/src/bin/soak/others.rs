@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_simulator::{
-    ACCOUNT, Behavior, EditError, GatePoint, IdentityKey, MailFromStatus, Matching, Outcome,
-    RecordSet, RecordType, Simulator, World,
+    Behavior, EditError, GatePoint, IdentityKey, MailFromStatus, Matching, Outcome, RecordSet,
+    RecordType, Simulator, World,
 };
 use fastrand::Rng;
 
@@ -87,14 +87,14 @@ impl Others {
 
     fn edit_setting(&self, rng: &mut Rng, slot: Slot) {
         let region = REGIONS[rng.usize(0..REGIONS.len())];
-        let key = IdentityKey::new(ACCOUNT, region, &slot.domain());
+        let key = IdentityKey::new(slot.account(), region, &slot.domain());
         let theirs = format!("theirs.{}", slot.domain());
         let domain = (rng.f32() < 0.2).then_some((theirs.as_str(), MailFromStatus::Success));
         let behavior = Behavior::UseDefaultValue;
         self.ledger(|ledger| {
             ledger.edit(&self.simulator, |world| {
-                let forced =
-                    world.force_mail_from(ACCOUNT, region, &slot.domain(), domain, behavior);
+                let (account, identity) = (slot.account(), slot.domain());
+                let forced = world.force_mail_from(account, region, &identity, domain, behavior);
                 settled(forced);
             });
             ledger.set(&self.simulator, &key, domain.map(|(name, _)| name));

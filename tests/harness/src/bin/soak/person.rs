@@ -1,6 +1,7 @@
 //! People who create, edit and delete objects, and restart the operator.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_simulator::{Fault, Matching, Simulator, Trouble};
 use fastrand::Rng;
@@ -8,9 +9,13 @@ use harness::{ControlPlane, wait_until};
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::setting::{LABELS, REGIONS, Slot, slots};
+use crate::others::Others;
+use crate::setting::{LABELS, REGIONS, Slot, policy, slots};
 
-const NAMESPACE: &str = "default";
+/// A policy that was taken away is back after so long, well within the operator's
+/// `--authority-grace`.
+const AWAY: Duration = Duration::from_secs(15);
+const POLICIES: &str = "/apis/mailfrom.dev/v1alpha1/sesmailfrompolicies";
 
 /// What one act asks of the rest of the run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,24 +32,37 @@ pub(crate) enum Act {
 pub(crate) struct People {
     client: kube::Client,
     simulator: Simulator,
+    others: Others,
+    /// Since when the tenants' policy is away.
+    away: Mutex<Option<Instant>>,
 }
 
 impl People {
-    pub(crate) async fn of(plane: &ControlPlane, simulator: Simulator) -> Result<Self, Failure> {
-        Ok(Self { client: plane.client().await?, simulator })
+    /// With the tenants' policy in its place.
+    pub(crate) async fn of(plane: &ControlPlane, others: &Others) -> Result<Self, Failure> {
+        let (simulator, others) = (others.simulator.clone(), others.clone());
+        let client = plane.client().await?;
+        let people = Self { client, simulator, others, away: Mutex::default() };
+        people.give_leave().await?;
+        Ok(people)
     }
 
     /// One thing that somebody does.
     pub(crate) async fn act(&self, rng: &mut Rng) -> Result<Act, Failure> {
         let slot = slots().nth(rng.usize(0..slots().count())).unwrap_or_default();
         let names = slot.objects();
-        let name = &names[rng.usize(0..names.len())];
+        let object = path(slot, &names[rng.usize(0..names.len())]);
+        if self.away().is_some_and(|since| since.elapsed() > AWAY) {
+            self.give_leave().await?;
+        }
         match rng.u16(0..1600) {
-            0..=159 => self.apply(name, &spec(slot, rng)).await?,
-            160..=191 => self.delete(name).await?,
-            192..=223 if slot.forgets() => self.wipe(name).await?,
+            0..=159 => self.apply(&object, &spec(slot, rng)).await?,
+            160..=191 => self.delete(&object).await?,
+            192..=223 if slot.forgets() => self.wipe(&object).await?,
             224..=271 => self.trouble(rng),
-            272..=319 => self.ask(name, rng).await?,
+            272..=319 => self.ask(&object, rng).await?,
+            320..=335 if self.away().is_none() => self.take_leave().await?,
+            336..=351 => self.give_leave().await?,
             // Rare: the next leader waits for the lease of one that was killed.
             1598 => return Ok(Act::Kill),
             1599 => return Ok(Act::Restart),
@@ -56,31 +74,54 @@ impl People {
 
     /// Makes an object or changes its spec; one that cannot be changed so, or is
     /// on its way out, is left as it is.
-    async fn apply(&self, name: &str, spec: &Value) -> Result<(), Failure> {
-        let object = json!({
+    async fn apply(&self, object: &str, spec: &Value) -> Result<(), Failure> {
+        let name = object.rsplit('/').next();
+        let applied = json!({
             "apiVersion": "mailfrom.dev/v1alpha1", "kind": "SesMailFrom",
-            "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec,
+            "metadata": {"name": name}, "spec": spec,
         });
-        let uri = format!("{}?fieldManager=person&force=true", path(name));
-        self.send("PATCH", &uri, "application/apply-patch+yaml", &object).await
+        let uri = format!("{object}?fieldManager=person&force=true");
+        self.send("PATCH", &uri, "application/apply-patch+yaml", &applied).await
     }
 
-    async fn delete(&self, name: &str) -> Result<(), Failure> {
-        self.send("DELETE", &path(name), "application/json", &json!({})).await
+    async fn delete(&self, object: &str) -> Result<(), Failure> {
+        self.send("DELETE", object, "application/json", &json!({})).await
     }
 
     /// A backup that brings objects back brings them without status.
-    async fn wipe(&self, name: &str) -> Result<(), Failure> {
-        let uri = format!("{}/status", path(name));
+    async fn wipe(&self, object: &str) -> Result<(), Failure> {
+        let uri = format!("{object}/status");
         let nothing = json!({"status": null});
         self.send("PATCH", &uri, "application/merge-patch+json", &nothing).await
     }
 
-    async fn ask(&self, name: &str, rng: &mut Rng) -> Result<(), Failure> {
+    async fn ask(&self, object: &str, rng: &mut Rng) -> Result<(), Failure> {
         let at = rng.u32(..).to_string();
         let asked =
             json!({"metadata": {"annotations": {"mailfrom.dev/reconcile-requested-at": at}}});
-        self.send("PATCH", &path(name), "application/merge-patch+json", &asked).await
+        self.send("PATCH", object, "application/merge-patch+json", &asked).await
+    }
+
+    fn away(&self) -> Option<Instant> {
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An administrator takes the tenants' policy away.
+    async fn take_leave(&self) -> Result<(), Failure> {
+        self.delete(&format!("{POLICIES}/tenant")).await?;
+        let domains = slots().filter(|slot| slot.is_tenant()).map(Slot::domain);
+        self.others.ledger(|ledger| ledger.bar(&self.simulator, domains));
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(())
+    }
+
+    /// An administrator puts the tenants' policy in its place.
+    async fn give_leave(&self) -> Result<(), Failure> {
+        self.others.ledger(|ledger| ledger.unbar(&self.simulator));
+        let uri = format!("{POLICIES}/tenant?fieldManager=admin&force=true");
+        self.send("PATCH", &uri, "application/apply-patch+yaml", &policy()).await?;
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(())
     }
 
     /// AWS has a bad moment, and is over the one before: else troubles would pile
@@ -96,15 +137,16 @@ impl People {
     /// Deletes every object, with everything that is its own, and waits until
     /// all are gone.
     pub(crate) async fn leave(&self, limit: Duration) -> Result<(), Failure> {
-        let objects = || slots().flat_map(Slot::objects);
-        for name in objects() {
+        self.give_leave().await?;
+        let paths = |slot: Slot| slot.objects().into_iter().map(move |name| path(slot, &name));
+        for object in slots().flat_map(paths) {
             let tidy = json!({"spec": {"deletionPolicy": "Delete", "mode": "Manage"}});
-            self.send("PATCH", &path(&name), "application/merge-patch+json", &tidy).await?;
-            self.delete(&name).await?;
+            self.send("PATCH", &object, "application/merge-patch+json", &tidy).await?;
+            self.delete(&object).await?;
         }
-        let list = format!("/apis/mailfrom.dev/v1alpha1/namespaces/{NAMESPACE}/sesmailfroms");
+        let list = "/apis/mailfrom.dev/v1alpha1/sesmailfroms";
         wait_until("every object is gone", limit, async || {
-            let get = http::Request::get(&list).body(Vec::new()).map_err(|e| e.to_string())?;
+            let get = http::Request::get(list).body(Vec::new()).map_err(|e| e.to_string())?;
             let found: Value = self.client.request(get).await.map_err(|e| e.to_string())?;
             match found["items"].as_array().map(Vec::as_slice) {
                 Some([]) => Ok(()),
@@ -136,8 +178,9 @@ impl People {
     }
 }
 
-fn path(name: &str) -> String {
-    format!("/apis/mailfrom.dev/v1alpha1/namespaces/{NAMESPACE}/sesmailfroms/{name}")
+fn path(slot: Slot, name: &str) -> String {
+    let namespace = slot.namespace();
+    format!("/apis/mailfrom.dev/v1alpha1/namespaces/{namespace}/sesmailfroms/{name}")
 }
 
 fn spec(slot: Slot, rng: &mut Rng) -> Value {
@@ -157,7 +200,7 @@ fn spec(slot: Slot, rng: &mut Rng) -> Value {
     let adoption =
         if slot.swaps() { &["Always", "IfIdentical"][..] } else { &["IfIdentical", "Never"] };
     let include = if rng.f32() < 0.3 { json!(["spf.partner.example"]) } else { json!([]) };
-    json!({
+    let mut spec = json!({
         "domain": slot.domain(),
         "subdomain": LABELS[label],
         "regions": regions,
@@ -167,5 +210,9 @@ fn spec(slot: Slot, rng: &mut Rng) -> Value {
         "mode": pick(rng, &["Manage", "Manage", "Manage", "Observe", "Suspend"]),
         "deletionPolicy": "Delete",
         "dns": {"provider": "Route53", "ttlSeconds": rng.i32(60..900), "spf": {"include": include}},
-    })
+    });
+    if let Some(role) = slot.role() {
+        spec["roleARN"] = json!(role);
+    }
+    spec
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use aws_simulator::{
     ACCOUNT, Behavior, CheckSchedule, Config, IdentityKey, Listen, MailFromStatus, Quotas,
-    RecordSet, RecordType, Route53Config, Serving, SesConfig, SimClock, Simulator, World, ZoneSpec,
+    RecordSet, RecordType, Role, Route53Config, Serving, SesConfig, SimClock, Simulator, World,
+    ZoneSpec,
 };
 use harness::{ControlPlane, Deployment, Launch};
+use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::ledger::Ledger;
@@ -18,11 +20,21 @@ pub(crate) const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-2
 /// The subdomains that specs may ask for.
 pub(crate) const LABELS: [&str; 3] = ["bounce", "mail", "post"];
 
+/// Where the policy `default` counts, and where only a policy that comes and goes.
+const NAMESPACES: [&str; 2] = ["default", "tenant"];
+/// The label of a namespace that the policy `default` is not for.
+const OWN_POLICIES: &str = "own-policies";
+
+/// The account that some identities are in, and the role that reaches them.
+const OTHER_ACCOUNT: &str = "210987654321";
+const ROLE: &str = "arn:aws:iam::210987654321:role/ses";
+const OWNER: &str = "soak";
+
 /// Simulated seconds in one of the wall's: 72 hours in a minute.
 pub(crate) const PACE: f64 = 4320.0;
 
 /// Short enough for many lives in a run.
-const DURATIONS: [(&str, &str); 19] = [
+const DURATIONS: [(&str, &str); 20] = [
     ("--verification-window", "60s"),
     ("--drain-window", "4s"),
     ("--poll-min", "100ms"),
@@ -32,6 +44,8 @@ const DURATIONS: [(&str, &str); 19] = [
     ("--restart-pause-max", "4s"),
     ("--put-hold-off", "300ms"),
     ("--stall-grace", "2s"),
+    // Longer than any policy stays away: nothing is left in place.
+    ("--authority-grace", "10m"),
     ("--stale-after", "20s"),
     ("--drift-loop-window", "3s"),
     ("--insync-fallback", "2s"),
@@ -51,7 +65,7 @@ pub(crate) struct Slot(usize);
 
 /// Every domain of the run.
 pub(crate) fn slots() -> impl Iterator<Item = Slot> {
-    (0..6).map(Slot)
+    (0..8).map(Slot)
 }
 
 impl Slot {
@@ -71,6 +85,26 @@ impl Slot {
         rivals.iter().map(|rival| format!("soak{}-{rival}", self.0)).collect()
     }
 
+    /// Where its objects are.
+    pub(crate) fn namespace(self) -> &'static str {
+        NAMESPACES[usize::from(self.0 >= 6)]
+    }
+
+    /// Whether its objects have their leave of a policy that comes and goes.
+    pub(crate) fn is_tenant(self) -> bool {
+        self.namespace() != NAMESPACES[0]
+    }
+
+    /// The role that its objects name for SES: of another account.
+    pub(crate) fn role(self) -> Option<&'static str> {
+        (self.0 == 7).then_some(ROLE)
+    }
+
+    /// The account that its identities are in. Its zone is in the operator's own.
+    pub(crate) fn account(self) -> &'static str {
+        if self.role().is_some() { OTHER_ACCOUNT } else { ACCOUNT }
+    }
+
     /// Whether its object may say `adoptionPolicy: Always`.
     pub(crate) fn swaps(self) -> bool {
         self.0 == 5
@@ -84,8 +118,23 @@ impl Slot {
 
     /// Its identities.
     pub(crate) fn identities(self) -> Vec<IdentityKey> {
-        REGIONS.map(|region| IdentityKey::new(ACCOUNT, region, &self.domain())).into()
+        let identity = |region| IdentityKey::new(self.account(), region, &self.domain());
+        REGIONS.map(identity).into()
     }
+}
+
+/// The policy of the tenants' namespace: their domains, their role.
+pub(crate) fn policy() -> Value {
+    let domains: Vec<String> = slots().filter(|slot| slot.is_tenant()).map(Slot::domain).collect();
+    json!({
+        "apiVersion": "mailfrom.dev/v1alpha1", "kind": "SesMailFromPolicy",
+        "metadata": {"name": "tenant"},
+        "spec": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACES[1]}},
+            "domains": domains, "roleARNs": [ROLE], "ambientCredentials": "Allow",
+            "spfIncludes": ["*"],
+        },
+    })
 }
 
 /// Everything that runs besides the operator.
@@ -104,9 +153,19 @@ impl Setting {
         plane.apply_kustomize("deploy").await?;
         let crd = ["wait", "--for=condition=Established", "crd/sesmailfroms.mailfrom.dev"];
         plane.kubectl(crd).await?;
+        let tenant = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": NAMESPACES[1], "labels": {OWN_POLICIES: "yes"}},
+        });
+        plane.apply(&tenant.to_string()).await?;
+        let others = json!({"key": OWN_POLICIES, "operator": "DoesNotExist"});
+        let narrow = json!({"spec": {"namespaceSelector": {"matchExpressions": [others]}}});
+        let narrow = narrow.to_string();
+        plane.kubectl(["patch", "smfp/default", "--type=merge", "-p", &narrow]).await?;
         let deployment = Deployment::find(&plane.kustomize("deploy").await?)?;
         let launch = Launch::new(deployment, binary)
             .aws(&serving.endpoint())
+            .flag("--owner-id", OWNER)
             .dns(serving.resolver(), serving.dns_port());
         let launch =
             DURATIONS.iter().fold(launch, |launch, (flag, value)| launch.flag(flag, value));
@@ -133,10 +192,13 @@ fn config() -> Config {
 /// Zones and identities, and what others had set up by hand in some of them.
 pub(crate) fn furnish(simulator: &Simulator, ledger: &mut Ledger) -> Result<(), Failure> {
     simulator.with(|world| {
+        let external_id = Some(format!("{OWNER}/{}", NAMESPACES[1]));
+        let trusted = vec![ACCOUNT.to_owned()];
+        world.add_role(ROLE, Role { external_id, trusted, ..Role::default() });
         for slot in slots() {
             world.create_zone(ZoneSpec::public(ACCOUNT, &slot.domain()).id(&slot.zone()))?;
             for region in REGIONS {
-                world.set_identity(ACCOUNT, region, &slot.domain(), true);
+                world.set_identity(slot.account(), region, &slot.domain(), true);
             }
         }
         Ok::<_, Failure>(())
@@ -148,6 +210,7 @@ pub(crate) fn furnish(simulator: &Simulator, ledger: &mut Ledger) -> Result<(), 
         (Slot(1), "v=spf1 include:amazonses.com -all", true),
         (Slot(2), "v=spf1 a mx ip4:192.0.2.200 ~all", false),
         (Slot(5), "v=spf1 include:amazonses.com ~all", true),
+        (Slot(7), "v=spf1 include:amazonses.com -all", true),
     ];
     for (slot, spf, whole) in by_hand {
         let name = format!("{}.{}", LABELS[0], slot.domain());
@@ -171,6 +234,7 @@ fn by_hand_at(world: &mut World, slot: Slot, name: &str, spf: &str, whole: bool)
         put(RecordType::MX, "10 feedback-smtp.us-east-1.amazonses.com");
         let domain = Some((name, MailFromStatus::Success));
         let behavior = Behavior::UseDefaultValue;
-        settled(world.force_mail_from(ACCOUNT, REGIONS[0], &slot.domain(), domain, behavior));
+        let held = (slot.account(), REGIONS[0], slot.domain());
+        settled(world.force_mail_from(held.0, held.1, &held.2, domain, behavior));
     }
 }
