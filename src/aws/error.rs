@@ -73,11 +73,11 @@ pub struct Error {
     kind: ErrorKind,
     operation: Operation,
     /// What it was about.
-    thing: String,
+    thing: Box<str>,
     /// Who asked.
     who: Credentials,
     /// AWS's own words where they tell something, made legible.
-    detail: String,
+    detail: Box<str>,
     /// Of a refused batch: what Route 53 says against it, one by one and whole.
     clauses: Box<[String]>,
 }
@@ -122,9 +122,9 @@ impl Error {
         let detail = if said.is_empty() {
             self.detail.clone()
         } else {
-            legible(&format!("[{}]", said.join(", ")))
+            legible(&format!("[{}]", said.join(", "))).into()
         };
-        Self { thing, detail, clauses: Box::default(), ..self.clone() }
+        Self { thing: thing.into(), detail, clauses: Box::default(), ..self.clone() }
     }
 
     /// Why a role cannot be assumed: what STS refuses there is about the role,
@@ -138,7 +138,7 @@ impl Error {
             "{}; the operator asks with the external id {external_id} and with session tags",
             self.detail
         );
-        Self { kind: RoleRefused, detail, ..self }
+        Self { kind: RoleRefused, detail: detail.into(), ..self }
     }
 
     /// Whether what the call rested on is not so any more, and a new look will
@@ -169,9 +169,9 @@ impl Error {
         Self {
             kind,
             operation: target.operation,
-            thing: target.thing.clone(),
+            thing: target.thing.as_str().into(),
             who: Credentials::Ambient,
-            detail: legible(detail),
+            detail: legible(detail).into(),
             clauses: Box::default(),
         }
     }

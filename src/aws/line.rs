@@ -2,6 +2,7 @@
 //! before there was time for company, and not long after. Pure.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,7 +24,7 @@ pub(super) struct Linger {
 #[derive(Debug)]
 pub(super) struct Waiting<T> {
     pub(super) item: T,
-    pub(super) namespace: String,
+    pub(super) namespace: Arc<str>,
     /// A batch changes each name on behalf of one object.
     pub(super) name: DomainName,
     pub(super) load: Load,
@@ -64,9 +65,9 @@ impl<T> Line<T> {
     }
 
     /// Of who waits longest.
-    pub(super) fn namespace(&self) -> String {
+    pub(super) fn namespace(&self) -> Arc<str> {
         let first = self.waiting.values().next();
-        first.map(|waiting| waiting.namespace.clone()).unwrap_or_default()
+        first.map(|waiting| Arc::clone(&waiting.namespace)).unwrap_or_default()
     }
 
     /// Whether a person waits.
@@ -189,7 +190,7 @@ mod tests {
             self.next += 1;
             let name = DomainName::parse(&format!("n{number}.example.com")).unwrap();
             let (load, since) = (Load { values, characters: values }, self.began + at);
-            let namespace = namespace.to_owned();
+            let namespace = namespace.into();
             let waiting = Waiting { item: number, namespace, name, load, since, urgent };
             self.line.push(number, waiting);
             number
@@ -288,7 +289,7 @@ mod tests {
         bench.push("a", 1, ms(0), false);
         let name = DomainName::parse("n0.example.com").unwrap();
         let load = Load { values: 1, characters: 1 };
-        let (namespace, since) = ("b".to_owned(), bench.began);
+        let (namespace, since) = ("b".into(), bench.began);
         bench.line.push(7, Waiting { item: 7, namespace, name, load, since, urgent: false });
         bench.next = 8;
         bench.push("a", 1, ms(0), false);

@@ -72,7 +72,7 @@ pub(super) enum Duty {
     /// On behalf of this namespace, and of a person where it is urgent.
     Send {
         line: LineKey,
-        namespace: String,
+        namespace: Arc<str>,
         urgent: bool,
     },
 }
@@ -150,7 +150,7 @@ impl Writers {
         self.numbers += 1;
         let (object, place) = (member.grant.object().clone(), member.grant.place().clone());
         let waiting = Waiting {
-            namespace: object.namespace.to_string(),
+            namespace: Arc::clone(&object.namespace),
             name: member.name.clone(),
             load: Load::of(&member.batch),
             since: now,

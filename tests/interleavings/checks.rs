@@ -104,6 +104,12 @@ fn excuses(stage: &Stage, object: &SesMailFrom) -> Vec<Reason> {
     if ses.foreign_mx == ForeignMx::Refused && sharing > 1 {
         excuses.push(Reason::SharedMxNotAccepted);
     }
+    // What only a status knew that was wiped outlives its object.
+    let own = spec.regions.iter().filter_map(|region| region.subdomain.as_ref());
+    let mut names = own.chain([&spec.subdomain]).map(|sub| format!("{sub}.{}", spec.domain));
+    if names.any(|name| stage.forgotten.has(&name)) {
+        excuses.push(Reason::RecordConflict);
+    }
     // Another object was first, or the other operator's was.
     if stage.population() > 1 {
         excuses.extend([Reason::DomainConflict, Reason::RecordConflict, Reason::MailFromConflict]);
