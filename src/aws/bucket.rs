@@ -67,6 +67,11 @@ impl Bucket {
         now + Duration::from_secs_f64((1.0 - self.tokens).max(0.0) / self.rate)
     }
 
+    /// The time between two tokens at the present rate.
+    pub(super) fn interval(&self) -> Duration {
+        Duration::from_secs_f64(1.0 / self.rate)
+    }
+
     /// AWS throttled: half the rate at the first, then a tenth less at most
     /// once a second.
     pub(super) fn on_throttled(&mut self, now: Instant) {

@@ -41,6 +41,7 @@ struct State {
     /// With the moment at which each lapses.
     reserved: HashMap<ObjectKey, Instant>,
     working: bool,
+    next_slot: Instant,
 }
 
 /// A queue and its bucket.
@@ -87,6 +88,7 @@ impl Lane {
             queued: HashMap::new(),
             reserved: HashMap::new(),
             working: false,
+            next_slot: Instant::now(),
         };
         Arc::new(Self { state: Mutex::new(state), changed: Notify::new() })
     }
@@ -182,6 +184,15 @@ impl Lane {
         self.changed.notify_one();
     }
 
+    /// When a call whose token was taken a while ago may leave: tokens that were
+    /// held leave as evenly as they were taken.
+    pub(super) fn slot(&self, now: Instant) -> Instant {
+        let state = &mut *lock(&self.state);
+        let slot = state.next_slot.max(now);
+        state.next_slot = slot + state.bucket.interval();
+        slot
+    }
+
     /// What AWS made of a call of this lane.
     pub(super) fn learn(&self, throttled: bool) {
         let now = Instant::now();
@@ -247,6 +258,16 @@ mod tests {
         tokio::time::advance(LAPSE).await;
         assert_eq!(lane.step(Instant::now()).reserved, [holder("c")]);
         assert!(taken(lane.ask(&holder("b"), false)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_that_were_held_leave_one_after_another() {
+        let lane = Lane::new(4.0);
+        let now = Instant::now();
+        let apart: Vec<_> = (0..3).map(|_| (lane.slot(now) - now).as_millis()).collect();
+        assert_eq!(apart, [0, 250, 500]);
+        let later = now + Duration::from_mins(1);
+        assert_eq!(lane.slot(later), later, "nothing is owed for the past");
     }
 
     #[tokio::test(start_paused = true)]

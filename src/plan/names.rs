@@ -252,6 +252,9 @@ impl<'a> Scene<'a> {
             );
             return NamePlan { records, ..draft }.found(Reason::Publishing, text);
         }
+        for record in &mut records {
+            self.take_as_seen(name, record);
+        }
         let visible = if records.iter().all(|r| r.state == RecordState::Published) {
             Visible::Yes
         } else {
@@ -283,6 +286,18 @@ impl<'a> Scene<'a> {
         }
         let stance = if ready { Stance::Ready } else { Stance::Open };
         NamePlan { finding, records, stance, ..draft }
+    }
+
+    /// What was seen in DNS already, and no status says yet, counts as seen.
+    fn take_as_seen(&self, name: &MailFromDomain, record: &mut RecordStatus) {
+        let seen = self.world.memory.seen.get(name.name()).into_iter().flatten();
+        let same = |seen: &&RecordStatus| {
+            (&seen.rtype, &seen.values, &seen.zone) == (&record.rtype, &record.values, &record.zone)
+        };
+        if let Some(seen) = seen.into_iter().find(same) {
+            record.state = RecordState::Published;
+            record.since.clone_from(&seen.since);
+        }
     }
 
     fn name_change(

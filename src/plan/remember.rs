@@ -7,9 +7,9 @@ use super::dns::DnsVerdict;
 use super::name_plan::Stance;
 use super::scene::Scene;
 use super::world::{Memory, Remembered, World};
-use crate::api::{RECONCILE_REQUESTED_AT, Reason, RecordState};
+use crate::api::{RECONCILE_REQUESTED_AT, Reason, RecordState, RecordStatus};
 use crate::authority::Place;
-use crate::mail::{DomainName, MailFromStatus};
+use crate::mail::{DomainName, MailFromDomain, MailFromStatus};
 
 /// The memory as this plan begins: a new generation or a requested reconcile
 /// wants answers of its own.
@@ -85,6 +85,14 @@ impl Scene<'_> {
         unread.map(|(name, _)| name.name().clone()).collect()
     }
 
+    /// Whether the stored status says of a record that it is published.
+    fn is_told(&self, name: &MailFromDomain, record: &RecordStatus) -> bool {
+        let stored = self.record_status(name, &record.rtype);
+        stored.is_some_and(|stored| {
+            stored.state == RecordState::Published && stored.values == record.values
+        })
+    }
+
     fn remember_names(&self, decided: &Decided, memory: &mut Memory) {
         for (name, plan) in &decided.names {
             if plan.stance == Stance::Idle {
@@ -94,6 +102,12 @@ impl Scene<'_> {
                 memory.idle.remove(name.name());
             }
             let seen = plan.records.iter().all(|r| r.state == RecordState::Published);
+            let told = plan.records.iter().all(|r| self.is_told(name, r));
+            if plan.is_read() && seen && !told {
+                memory.seen.insert(name.name().clone(), plan.records.clone());
+            } else if plan.is_read() {
+                memory.seen.remove(name.name());
+            }
             if plan.is_read() && seen && plan.change.is_none() {
                 memory.changes.remove(name.name());
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use vecmap::VecMap;
 
-use crate::api::{Reason, SesMailFrom, SesMailFromStatus};
+use crate::api::{Reason, RecordStatus, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Place, Service, Standing};
 use crate::compact::Compact;
 use crate::mail::{
@@ -194,6 +194,9 @@ pub struct Memory {
     /// Changes that were handed over to be sent, of which it is not known yet how
     /// they ended. What they need was written ahead.
     pub handed: BTreeMap<DomainName, Handed>,
+    /// Records that were seen in DNS as they are here, while no status says so
+    /// yet: the write of a status waits for others, and nobody is asked again.
+    pub seen: BTreeMap<DomainName, Vec<RecordStatus>>,
     /// Writes that failed, by place.
     pub faults: BTreeMap<Place, WriteFault>,
     /// Names whose DNS was wrong when last looked at.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use aws_sdk_sesv2::types as sdk;
 use jiff::Timestamp;
+use tokio::time::{Instant, sleep_until};
 
 pub(super) use group::{Group, Subject};
 
@@ -116,6 +117,8 @@ pub(super) async fn put_mail_from(
     }
     let caller = access.caller(grant.credentials());
     let client = caller.clients(access).await?.ses(region);
+    let key = LaneKey::Ses(caller.payer(), operation, region.clone());
+    sleep_until(access.lane(&key).slot(Instant::now())).await;
     if !grant.stands() {
         return Err(Error::revoked(&target));
     }
@@ -126,6 +129,5 @@ pub(super) async fn put_mail_from(
         .behavior_on_mx_failure(sdk_behavior(behavior));
     permit.spend();
     let _putting = Putting { access, identity, region };
-    let key = LaneKey::Ses(caller.payer(), operation, region.clone());
     caller.transmit(access, &key, &target, call.send()).await.map(|_| ())
 }

@@ -46,6 +46,23 @@ fn an_object_that_waits_at_every_turn_costs_four_status_writes_and_two_events() 
 }
 
 #[test]
+fn what_was_seen_in_dns_is_not_asked_again_while_the_put_waits() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.change = ChangeState::Pending;
+    world.live(minutes(1));
+    world.change = ChangeState::Insync;
+    world.wait_for_a_permit(minutes(1));
+    let asks = |world: &SmallWorld| {
+        let mut questions = world.planned().questions.into_keys();
+        questions.any(|question| matches!(question, crate::plan::Question::Seen(..)))
+    };
+    assert!(!asks(&world));
+    // Other records are another matter.
+    world.memory.seen.clear();
+    assert!(asks(&world));
+}
+
+#[test]
 fn no_status_is_older_than_a_resync() {
     let mut world = SmallWorld::new(ONE_REGION);
     silence(&mut world);

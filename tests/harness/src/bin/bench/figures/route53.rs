@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aws_simulator::{Call, EventKind, Service};
 
 use super::{CHANGE, Logs, POLL, is_read, number, succeeded};
+use crate::scenario::Scenario;
 
 /// Changes that were sent, refused ones included.
 pub(crate) fn writes(logs: &Logs) -> usize {
@@ -48,6 +49,13 @@ pub(crate) fn reads_of(logs: &Logs) -> impl Iterator<Item = &Call> {
 /// there yet takes no page.
 pub(crate) fn least_reads(zones: usize) -> usize {
     zones.div_ceil(100) + zones
+}
+
+/// The pages that one look at all published records takes, 300 record sets each:
+/// MX and TXT of each domain, and the apex's own two of each zone.
+pub(crate) fn sweep_pages(scenario: &Scenario) -> usize {
+    let zones = scenario.zone_count();
+    zones * (2 * scenario.n.div_ceil(zones) + 2).div_ceil(300)
 }
 
 /// Polls for each change that was accepted. None without changes.
