@@ -15,6 +15,8 @@
 
 mod access;
 mod board;
+#[cfg(test)]
+mod board_tests;
 mod bucket;
 mod call;
 mod caller;

@@ -169,6 +169,7 @@ fn fault(error: &Error, missing: Reason) -> Fault {
         reason,
         transient: error.is_transient(),
         outdated: error.is_outdated(),
+        refused: error.kind() != ErrorKind::Unavailable,
         message: error.to_string(),
     }
 }

@@ -125,7 +125,12 @@ impl Scene<'_> {
         }
         let last_put = status.last_put_time.as_ref().map(|time| time.0);
         let due = last_put.map(|at| after(at, self.world.settings.put_hold_off));
-        if let Some(due) = due.filter(|due| self.world.now < *due && !intent.exempt) {
+        // A put that SES refused, throttled for one, has changed nothing that a
+        // reading could miss.
+        let refused = self.world.memory.faults.get(&Place::Region(region.clone()));
+        let refused = refused.is_some_and(|failed| failed.fault.refused);
+        let exempt = intent.exempt || refused;
+        if let Some(due) = due.filter(|due| self.world.now < *due && !exempt) {
             self.inquiry.wake_at(due);
             return Err(shown.clone());
         }

@@ -148,6 +148,9 @@ pub struct Fault {
     /// Whether what was decided on has changed meanwhile (a lost compare-and-swap):
     /// look again at once.
     pub outdated: bool,
+    /// Whether AWS has said no, so that nothing was done; else the answer may have
+    /// been lost.
+    pub refused: bool,
     /// Names the action and the thing; stable, without request id.
     pub message: String,
 }

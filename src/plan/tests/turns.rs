@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::small_world::*;
+use crate::authority::Place;
 use crate::mail::{ChangeState, MailFromStatus};
+use crate::plan::{Effect, Fault, WriteFault};
 
 const SECONDS: Duration = Duration::from_secs(5);
 
@@ -91,4 +93,29 @@ fn what_a_person_must_see_does_not_wait_for_a_turn() {
     world.ses("us-east-1").verified = true;
     world.live(minutes(1));
     assert_eq!(world.condition("Stalled"), "True NameOccupied");
+}
+
+#[test]
+fn a_put_that_was_refused_is_tried_again_before_one_whose_answer_was_lost() {
+    for refused in [true, false] {
+        let mut world = SmallWorld::new(ONE_REGION);
+        while !world.done.iter().any(|done| done.starts_with("put")) {
+            assert!(world.step(), "{:?}", world.done);
+        }
+        world.ses("us-east-1").mail_from = None;
+        let message = "ses:PutEmailIdentityMailFromAttributes: throttled".to_owned();
+        let reason = crate::api::Reason::AwsUnavailable;
+        let fault = Fault { reason, transient: true, outdated: false, refused, message };
+        let place = Place::Region(world.settings.regions.get("us-east-1").unwrap());
+        world.memory.faults.insert(place, WriteFault { fault, at: world.now, count: 1 });
+        let puts = |world: &SmallWorld| {
+            let mut effects = world.planned().effects.into_iter();
+            effects.any(|effect| matches!(effect, Effect::PutMailFrom { .. }))
+        };
+        assert!(!puts(&world), "after a pause");
+        world.pass(Duration::from_secs(6));
+        assert_eq!(puts(&world), refused, "what was lost may have been done");
+        world.pass(world.settings.put_hold_off);
+        assert!(puts(&world));
+    }
 }

@@ -178,6 +178,7 @@ impl Crowd {
                 reason: Reason::AwsUnavailable,
                 transient: true,
                 outdated: true,
+                refused: true,
                 message: "it has changed meanwhile".into(),
             };
             let count = memory.faults.get(place).map_or(0, |before| before.count) + 1;
