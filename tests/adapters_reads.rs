@@ -144,6 +144,20 @@ async fn a_zone_that_is_gone_is_forgotten_at_once() {
 }
 
 #[tokio::test]
+async fn so_is_one_whose_change_says_that_it_is_gone() {
+    let (stage, mut operator, _) = example().await;
+    let a = object("a", &["bounce.example.com"]);
+    let (name, from) = (domain("bounce.example.com"), operator.clock.now());
+    let zones = |aws: &Aws| aws.zones(a.sight(), &name, from);
+    operator.known(zones).await;
+    stage.sim.with(|world| world.delete_zone("Z1"));
+    let created = vec![Change::Create(set(name.as_str(), "MX", 300, &["10 a.example"]))];
+    let made = operator.change(a.name_grant(name.as_str()), batch("Z1", created)).await;
+    assert_eq!(made.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(operator.known(zones).await, []);
+}
+
+#[tokio::test]
 async fn what_is_held_of_a_zone_does_not_outlive_a_change_to_it() {
     let (stage, mut operator, _) = example().await;
     let a = object("a", &["bounce.example.com"]);

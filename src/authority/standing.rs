@@ -82,6 +82,11 @@ impl Standing {
         Self { urgent, ..self }
     }
 
+    /// Whether a person waits for what the object asks for.
+    pub fn is_urgent(&self) -> bool {
+        self.urgent
+    }
+
     /// Who the object's markers speak for.
     pub fn owner(&self) -> &Owner {
         &self.me.owner

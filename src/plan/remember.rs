@@ -15,6 +15,7 @@ use crate::mail::{DomainName, MailFromStatus};
 /// wants answers of its own.
 pub(super) fn begin(world: &World<'_>) -> Memory {
     let mut memory = world.memory.clone();
+    let first = memory.started.is_none();
     memory.started.get_or_insert(world.now);
     memory.denied_since = None;
     let metadata = &world.object.metadata;
@@ -22,7 +23,10 @@ pub(super) fn begin(world: &World<'_>) -> Memory {
     let now_for = (metadata.generation.unwrap_or(0), requested.cloned());
     if memory.fresh_for != now_for {
         memory.fresh_for = now_for;
-        memory.fresh_from = Some(world.now);
+        // Of one that was there when the process started, all that the process
+        // knows is fresh: ten thousand of them share what is read.
+        let there = first && !world.standing.is_urgent();
+        memory.fresh_from = (!there).then_some(world.now);
         memory.faults.clear();
     }
     memory

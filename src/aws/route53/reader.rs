@@ -90,7 +90,7 @@ async fn call(access: &Arc<Access>, view: &ZoneView, rank: Rank) {
     let lane = LaneKey::Route53(caller.payer());
     access.turn(&lane, &first.namespace, first.rank == Rank::Urgent).await;
     // Whoever has come meanwhile is among them.
-    let Some(call) = draw(access, view) else { return };
+    let Some(call) = draw(access, view) else { return access.lane(&lane).give_back() };
     let sent = access.clock.now();
     let read = read_page(access, &caller, view, &call.start).await;
     let now = access.clock.now();
