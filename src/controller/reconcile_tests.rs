@@ -283,18 +283,27 @@ async fn what_is_wanted_no_longer_is_taken_back_and_what_is_undecided_is_not() {
 
 #[tokio::test]
 async fn nothing_is_decided_while_a_change_is_on_its_way() {
-    let bench = bench(while_wanted);
+    let plans: Arc<Mutex<usize>> = Arc::default();
+    let counted = Arc::clone(&plans);
+    let bench = bench(move |world| {
+        *counted.lock().unwrap() += 1;
+        while_wanted(world)
+    });
     bench.changes.lock().unwrap().sending = Sending::Waits;
     names(&bench, "wanted");
     bench.reconcile().await;
     bench.log();
     bench.changes.lock().unwrap().sending = Sending::OnItsWay;
-    names(&bench, "unwanted");
-    assert_eq!(bench.reconcile().await.verdict, Verdict::Waiting);
-    assert_eq!(bench.log(), [""; 0], "what was read tells nothing of what will stand");
+    let before = *plans.lock().unwrap();
+    for wanted in ["wanted", "unwanted"] {
+        names(&bench, wanted);
+        assert_eq!(bench.reconcile().await.verdict, Verdict::Waiting);
+        assert_eq!(bench.log(), [""; 0]);
+    }
+    assert_eq!(*plans.lock().unwrap(), before, "what was read tells nothing of what will stand");
     bench.changes.lock().unwrap().sending = Sending::Prompt;
     bench.reconcile().await;
-    assert_eq!(bench.log(), ["status done at 7"]);
+    assert_eq!(bench.log(), ["status done at 8"]);
     assert_eq!(bench.memory().changes[name().name()].0, "C1");
 }
 
