@@ -25,5 +25,8 @@ pub const FINALIZER: &str = "mailfrom.dev/cleanup";
 pub const FIELD_MANAGER: &str = "ses-mailfrom";
 /// A person asks for a reconcile now; echoed in `status.lastHandledReconcileAt`.
 pub const RECONCILE_REQUESTED_AT: &str = "mailfrom.dev/reconcile-requested-at";
+
+/// So many characters of that annotation are echoed in status.
+pub const HANDLED_MAX: usize = 253;
 /// A person hands over the marker with exactly this text.
 pub const TAKE_OVER: &str = "mailfrom.dev/take-over";

@@ -42,6 +42,8 @@ pub(super) struct Board<Q, V> {
 #[derive(Debug)]
 struct Entry<V> {
     answer: Option<(Timestamp, V)>,
+    /// When the last write of ours ended.
+    written: Option<Timestamp>,
     failures: Option<Box<Failures>>,
     flight: Flight,
     /// Who is woken whatever comes, and may ask.
@@ -76,6 +78,7 @@ impl<V> Default for Entry<V> {
     fn default() -> Self {
         Self {
             answer: None,
+            written: None,
             failures: None,
             flight: Flight::Idle,
             waiters: BTreeMap::new(),
@@ -316,6 +319,16 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         woken
     }
 
+    /// The same of an answer that was not asked for, unless it may miss the last
+    /// write of ours.
+    pub(super) fn overheard(&mut self, question: &Q, sent: Timestamp, value: V) -> Vec<ObjectKey> {
+        let written = self.entries.get(question).and_then(|entry| entry.written);
+        if written.is_some_and(|at| sent <= at) {
+            return Vec::new();
+        }
+        self.record(question, sent, value)
+    }
+
     /// AWS answered, by requests of which the first was sent at `sent`. Returns
     /// those to be woken.
     pub(super) fn answered(
@@ -384,6 +397,7 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     pub(super) fn invalidate(&mut self, question: &Q, now: Timestamp) {
         let Some(entry) = self.entries.get_mut(question) else { return };
         entry.answer = None;
+        entry.written = Some(now);
         if let Flight::Sent { outdated, .. } = &mut entry.flight {
             *outdated = true;
         }

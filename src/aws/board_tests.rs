@@ -194,3 +194,15 @@ fn what_nobody_wants_is_forgotten() {
     let kept = board.questions().count();
     assert!(kept < 2 * SWEEP_EVERY, "{kept}");
 }
+
+#[test]
+fn what_was_overheard_from_before_a_write_does_not_count() {
+    let mut board = board();
+    look(&mut board, "q", "a", 1);
+    answered(&mut board, 1, 1);
+    board.invalidate(&"q", at(5));
+    look(&mut board, "q", "a", 1);
+    assert!(board.overheard(&"q", at(4), 1).is_empty());
+    assert_eq!(board.last(&"q"), None);
+    assert_eq!(board.overheard(&"q", at(6), 2), [object("a")]);
+}

@@ -222,7 +222,8 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
             Err(denial) => {
                 let retry_at = later(self.clock.now(), self.settings.resync);
                 let (reason, message) = (Reason::PolicyDenied, denial.to_string());
-                let fault = Fault { reason, transient: false, outdated: false, refused: false, message };
+                let fault =
+                    Fault { reason, transient: false, outdated: false, refused: false, message };
                 return Answer::Failed { fault, retry_at };
             }
         };

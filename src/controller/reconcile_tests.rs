@@ -54,7 +54,13 @@ fn notice() -> Vec<Notice> {
 
 fn fault() -> Fault {
     let message = "route53:ChangeResourceRecordSets Z1: slow".into();
-    Fault { reason: Reason::AwsUnavailable, transient: true, outdated: false, refused: false, message }
+    Fault {
+        reason: Reason::AwsUnavailable,
+        transient: true,
+        outdated: false,
+        refused: false,
+        message,
+    }
 }
 
 /// What the object's status names.

@@ -8,7 +8,7 @@ use super::claimant::claimant;
 use super::objects::key_of;
 use super::policies::WatchedPolicy;
 use super::watched::{Unreadable, Watched, pruned};
-use crate::api::{RECONCILE_REQUESTED_AT, SesMailFrom};
+use crate::api::{HANDLED_MAX, RECONCILE_REQUESTED_AT, SesMailFrom};
 use crate::authority::{Claimant, Claims, Credentials, Labels, ObjectKey, Standing};
 use crate::compact::Compact;
 use crate::mail::Regions;
@@ -285,8 +285,10 @@ fn requested(object: &SesMailFrom) -> Option<&String> {
 /// deleted asks until it is gone.
 fn has_seen(object: &SesMailFrom) -> bool {
     let Some(status) = &object.status else { return false };
-    let handled = requested(object)
-        .is_none_or(|text| status.last_handled_reconcile_at.as_ref() == Some(text));
+    let handled = requested(object).is_none_or(|text| {
+        let seen = status.last_handled_reconcile_at.as_deref();
+        seen.is_some_and(|seen| seen.chars().eq(text.chars().take(HANDLED_MAX)))
+    });
     object.metadata.deletion_timestamp.is_none()
         && object.metadata.generation == Some(status.observed_generation)
         && handled

@@ -13,7 +13,7 @@ use super::report::condition;
 use super::scene::Scene;
 use super::steps::said;
 use super::world::World;
-use crate::api::{ConditionType, RECONCILE_REQUESTED_AT, Reason, SesMailFromStatus};
+use crate::api::{ConditionType, HANDLED_MAX, RECONCILE_REQUESTED_AT, Reason, SesMailFromStatus};
 use crate::authority::{Denial, Place};
 use crate::mail::{MailFromDomain, Marker, Region};
 
@@ -82,7 +82,7 @@ fn reported(
     });
     let annotations = world.object.metadata.annotations.as_ref();
     let asked = annotations.and_then(|all| all.get(RECONCILE_REQUESTED_AT));
-    let handled = asked.map(|text| text.chars().take(253).collect());
+    let handled = asked.map(|text| text.chars().take(HANDLED_MAX).collect());
     SesMailFromStatus {
         observed_generation: desired.generation,
         conditions: kinds.collect(),

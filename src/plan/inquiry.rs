@@ -234,7 +234,11 @@ impl<'a> Inquiry<'a> {
             let mut watch = self.watch.borrow_mut();
             let upkeep = watch.entry(question).or_insert(Upkeep { pace, known: sent });
             upkeep.pace = pace.min(upkeep.pace);
-            self.wake_at(after(sent, self.world.settings.stale_after));
+            let stale = after(sent, self.world.settings.stale_after);
+            // What may be kept for longer than that is asked again when it is due.
+            if stale > self.world.now {
+                self.wake_at(stale);
+            }
         }
         reading
     }

@@ -9,8 +9,8 @@ use super::effect::Notice;
 use super::name_plan::NamePlan;
 use super::scene::Scene;
 use crate::api::{
-    ConditionType, Progress, RECONCILE_REQUESTED_AT, Reason, RecordState, SesMailFromStatus,
-    ZoneStatus,
+    ConditionType, HANDLED_MAX, Progress, RECONCILE_REQUESTED_AT, Reason, RecordState,
+    SesMailFromStatus, ZoneStatus,
 };
 use crate::authority::Service;
 use crate::mail::MailFromStatus;
@@ -87,7 +87,7 @@ impl Scene<'_> {
         let read = decided.regions.values().all(|plan| plan.read)
             && decided.names.values().all(NamePlan::is_read);
         let stored = self.stored.last_handled_reconcile_at.clone();
-        asked.filter(|_| read).map(|text| text.chars().take(253).collect()).or(stored)
+        asked.filter(|_| read).map(|text| text.chars().take(HANDLED_MAX).collect()).or(stored)
     }
 
     /// Whether a status that differs from the stored one is written now; else

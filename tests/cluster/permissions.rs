@@ -47,6 +47,21 @@ async fn the_aws_actions_used_in_a_whole_life_are_those_of_the_policy() {
     let _alone = alone().await;
     let stage = Stage::new("iam").await;
     let _operator = stage.operator().await;
+    // More than one call for a hundred tells of: then a list of all is cheaper.
+    for n in 0..101 {
+        let domain = format!("crowd{n}.example");
+        stage
+            .apply(
+                &format!("crowd{n}"),
+                json!({"domain": domain, "regions": [{"name": REGIONS[0]}]}),
+            )
+            .await;
+    }
+    stage
+        .world("a list of all identities", |world| {
+            world.calls_of("ListEmailIdentities").next().map(drop)
+        })
+        .await;
     life(&stage).await;
     let used: BTreeSet<String> = stage.aws.with(|world| {
         let answered = world.calls().iter().filter(|call| call.outcome == Outcome::Ok);

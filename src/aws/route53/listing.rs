@@ -24,6 +24,11 @@ impl Start {
     pub(super) fn at(name: &str) -> Self {
         Self { name: name.to_owned(), ..Self::default() }
     }
+
+    /// Whether it is in the midst of a name.
+    fn goes_on(&self) -> bool {
+        self.rtype.is_some() || self.id.is_some()
+    }
 }
 
 /// What one call returned.
@@ -103,6 +108,9 @@ impl<T> Listing<T> {
         let torn_there = |s: &Stretch<T>| s.torn.as_ref().is_some_and(|torn| torn.next == *start);
         let stretch = match self.stretches.iter().position(torn_there) {
             Some(at) => self.stretches.remove(at).continued(page),
+            // What it goes on from was forgotten meanwhile: by itself it tells half a
+            // name, so that the name is read again from its beginning.
+            None if start.goes_on() => return,
             None => Stretch::new(sent, start, page),
         };
         self.stretches.retain(|old| !stretch.spans(old));

@@ -79,7 +79,8 @@ fn look(
     not_before: Timestamp,
 ) -> Reply<Told> {
     let now = access.clock.now();
-    let reply = view.lock().look(question, sight, not_before, now);
+    let (reply, woken) = view.lock().look(question, sight, not_before, now);
+    access.wake_all(&woken);
     if reply == Reply::NotYet {
         reader::start(access, view);
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::super::access::{Access, LaneKey};
 use super::super::call::{Operation, Target};
 use super::super::caller::Caller;
+use super::super::clients::Clients;
 use super::super::writers::{Changed, Member};
 use super::super::{Error, ErrorKind, lock};
 use super::batch::{Answer, Ended, Passage};
@@ -51,6 +52,15 @@ impl<'a> Sending<'a> {
                 self.turn(&part).await;
                 turn = true;
             }
+            // Had before the leaves are asked: a session may have to be renewed.
+            let caller = self.caller;
+            let clients = match caller.clients(self.access).await {
+                Ok(clients) => clients,
+                Err(error) => {
+                    self.access.lane(&self.bucket).give_back();
+                    return self.fail(&error);
+                }
+            };
             if lock(&self.access.writers).is_closed() {
                 break;
             }
@@ -59,7 +69,7 @@ impl<'a> Sending<'a> {
                 continue;
             }
             turn = false;
-            let result = self.transmit(&part).await;
+            let result = self.transmit(&part, clients).await;
             let ended = passage.answered(self.meaning(&part, &result));
             self.end(ended, &result);
         }
@@ -98,14 +108,13 @@ impl<'a> Sending<'a> {
         standing
     }
 
-    async fn transmit(&self, part: &[usize]) -> Result<Changed, Error> {
+    async fn transmit(&self, part: &[usize], clients: &Clients) -> Result<Changed, Error> {
         let members = || part.iter().filter_map(|at| self.members[*at].as_ref());
         let changes = members().flat_map(|member| &member.batch.changes);
         let target = Target::global(Operation::ChangeResourceRecordSets, self.zone);
         let batch = sdk_batch(&comment(members()), changes)
             .map_err(|_| Error::refused(&target, "the batch lacks a part"))?;
-        let client = &self.caller.clients(self.access).await?.route53;
-        let call = client.change_resource_record_sets().hosted_zone_id(self.zone.as_str());
+        let call = clients.route53.change_resource_record_sets().hosted_zone_id(self.zone.as_str());
         let call = call.change_batch(batch).send();
         let answer = self.caller.transmit(self.access, &self.bucket, &target, call).await?;
         let info = answer.change_info.ok_or_else(|| Error::incomplete(&target, "the change"))?;

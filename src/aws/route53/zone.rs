@@ -144,18 +144,21 @@ impl ZoneView {
 }
 
 impl State {
-    /// What is known; of what is held, whatever it answers.
+    /// What is known; of what is held, whatever it answers. Returns also the others
+    /// to be woken, whom that answers as well.
     pub(super) fn look(
         &mut self,
         question: &InZone,
         sight: Sight,
         not_before: Timestamp,
         now: Timestamp,
-    ) -> Reply<Told> {
+    ) -> (Reply<Told>, Vec<ObjectKey>) {
+        let mut woken = Vec::new();
         if self.board.last(question).is_none_or(|sent| sent < not_before) {
             let mut look = Inspection::from(question.clone());
             if let Ok((sent, told)) = look.go_on(&self.reading.listing, not_before) {
-                self.board.note(question, sent, told);
+                woken = self.board.note(question, sent, told);
+                woken.retain(|object| object != sight.object());
             }
         }
         let urgent = sight.is_urgent();
@@ -163,7 +166,7 @@ impl State {
         if urgent && reply == Reply::NotYet {
             self.reading.hasten(|look| look.is(question));
         }
-        reply
+        (reply, woken)
     }
 
     /// Of what rank the next call is.
@@ -210,13 +213,16 @@ impl State {
             let draw = self.board.draw(now, most, EARLY);
             woken.extend(draw.dropped);
             for question in draw.questions {
-                self.reading.ask(question.into(), rank, now);
+                // A page that is held may tell already.
+                let told = self.reading.ask(question.into(), rank, now);
+                woken.extend(told.into_iter().flat_map(|told| self.answered(told, now)));
             }
         }
         if !self.reading.has(Rank::Watched) {
             let due = self.board.due(now, EARLY);
             for question in due {
-                self.reading.ask(question.into(), Rank::Watched, now);
+                let told = self.reading.ask(question.into(), Rank::Watched, now);
+                woken.extend(told.into_iter().flat_map(|told| self.answered(told, now)));
             }
         }
         let (board, mut dropped) = (&self.board, Vec::new());
@@ -247,17 +253,21 @@ impl State {
             self.forget_pages();
         }
         let mut woken = Vec::new();
-        for Answered { look, rank, sent, told } in answered {
-            let question = look.question();
-            match rank {
-                Rank::Urgent | Rank::Asked => {
-                    woken.extend(self.board.answered(&question, sent, told, now));
-                }
-                Rank::Watched if outdated => {}
-                Rank::Watched => woken.extend(self.board.record(&question, sent, told)),
+        for answered in answered {
+            // What is only kept up has no flight that a change could have outdated.
+            if answered.rank != Rank::Watched || !outdated {
+                woken.extend(self.answered(answered, now));
             }
         }
         woken
+    }
+
+    fn answered(&mut self, answered: Answered<Inspection>, now: Timestamp) -> Vec<ObjectKey> {
+        let Answered { look, rank, sent, told } = answered;
+        match rank {
+            Rank::Urgent | Rank::Asked => self.board.answered(&look.question(), sent, told, now),
+            Rank::Watched => self.board.record(&look.question(), sent, told),
+        }
     }
 
     /// A call that was throttled, or that AWS would not take from the session:

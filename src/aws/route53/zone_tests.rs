@@ -40,7 +40,7 @@ impl Bench {
 
     fn look(&self, question: &InZone, not_before: i64, now: i64) -> Reply<Told> {
         let sight = self.looker.sight(false);
-        self.view.lock().look(question, sight, at(not_before), at(now))
+        self.view.lock().look(question, sight, at(not_before), at(now)).0
     }
 
     fn watcher(&self) -> Arc<Watcher> {
@@ -217,4 +217,35 @@ fn what_nobody_watches_any_more_is_not_read() {
     bench.watchers.end(&object("a"));
     assert!(bench.call(200).is_none());
     assert_eq!(bench.view.lock().rank(at(200)), None);
+}
+
+#[test]
+fn half_a_name_is_no_answer_once_the_other_half_is_forgotten() {
+    let bench = Bench::new();
+    let torn = of("b.z.example");
+    bench.look(&torn, 100, 100);
+    let first = bench.call(100).unwrap();
+    let next = Start { rtype: Some("TXT".to_owned()), ..Start::at("b.z.example") };
+    let page = Page { items: vec![("b.z.example".to_owned(), mx())], next: Some(next.clone()) };
+    bench.view.lock().take_in(at(100), &first, page, at(101));
+    let second = bench.call(101).unwrap();
+    assert_eq!(second.start, next);
+    bench.view.changed(&HashSet::from([name("other.z.example")]), at(102));
+    bench.answer(&second, 101, &["b.z.example", "c.z.example"]);
+    assert_eq!(bench.look(&torn, 100, 103), Reply::NotYet, "it would lack its MX");
+    let again = bench.call(103).unwrap();
+    assert_eq!(again.start, Start::at("b.z.example"), "read again from its beginning");
+}
+
+#[test]
+fn who_waits_for_what_a_held_page_tells_another_is_woken_too() {
+    let bench = Bench::new();
+    bench.look(&of("a.z.example"), 1, 1);
+    let call = bench.call(1).unwrap();
+    bench.look(&of("c.z.example"), 1, 1);
+    bench.answer(&call, 1, &["a.z.example", "z.z.example"]);
+    let other = Looker::new("b");
+    let (reply, woken) =
+        bench.view.lock().look(&of("c.z.example"), other.sight(false), at(1), at(2));
+    assert_eq!((reply, woken), (known(1, nothing()), vec![object("a")]));
 }

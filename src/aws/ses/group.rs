@@ -24,6 +24,9 @@ use crate::mail::{DomainName, Identity, MailFrom, Region, Verification};
 /// An action that IAM has refused is not tried again for so long.
 const REFUSED_FOR: SignedDuration = SignedDuration::from_hours(1);
 
+/// For so long a refusal is not doubted, whatever else is refused.
+const REFUSAL_IS_NEWS: SignedDuration = SignedDuration::from_mins(1);
+
 /// Calls that fail in a row for want of quota or of a session, before all who
 /// wait are told.
 const PATIENCE: u32 = 4;
@@ -183,8 +186,10 @@ impl State {
         self.refused.insert(operation, now);
     }
 
-    pub(super) fn forget_refusals(&mut self) {
-        self.refused.clear();
+    /// Refusals that are not news are forgotten: one identity that is denied by
+    /// itself says nothing of the calls for many.
+    pub(super) fn forget_refusals(&mut self, now: Timestamp) {
+        self.refused.retain(|_, at| now.duration_since(*at) < REFUSAL_IS_NEWS);
     }
 
     /// A call that was throttled, or that AWS would not take from the session:
@@ -228,7 +233,7 @@ impl State {
             Subject::Verification => {
                 let mut woken = self.verification.landed(name, Ok(verification), now);
                 if let Some(sent) = self.verification.last(name) {
-                    woken.extend(self.mail_from.record(name, sent, mail_from));
+                    woken.extend(self.mail_from.overheard(name, sent, mail_from));
                 }
                 woken
             }

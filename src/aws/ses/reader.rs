@@ -114,7 +114,9 @@ async fn call(access: &Arc<Access>, group: &Arc<Group>, subject: Subject) -> boo
         draw
     };
     wake(access, &draw.dropped);
-    if !draw.questions.is_empty() {
+    if draw.questions.is_empty() {
+        access.lane(&key).give_back();
+    } else {
         let asking = Asking { access: Arc::clone(access), group: Arc::clone(group), caller };
         let questions = draw.questions;
         access.spawn(async move { asking.ask(subject, way, questions, now).await });
@@ -263,7 +265,7 @@ fn settle(
         state.refuse(way.operation(), now);
     } else if error.kind() == ErrorKind::AccessDenied {
         // Nothing is allowed: whatever will be next is found out anew.
-        state.forget_refusals();
+        state.forget_refusals(now);
     }
     if another_way || (passing && state.again()) {
         for question in questions {

@@ -113,7 +113,8 @@ fn a_region_that_fails_for_good_keeps_its_name_and_holds_up_no_other() {
     let denied = Fault {
         reason: Reason::AccessDenied,
         transient: false,
-        outdated: false, refused: false,
+        outdated: false,
+        refused: false,
         message: "ses:GetEmailIdentity on example.com in eu-west-1 is denied".into(),
     };
     world.failing.insert(Question::MailFrom(domain, region), denied);
@@ -145,7 +146,8 @@ fn what_is_being_deleted_is_not_ready_while_aws_is_away() {
     let away = Fault {
         reason: Reason::AwsUnavailable,
         transient: true,
-        outdated: false, refused: false,
+        outdated: false,
+        refused: false,
         message: "no answer".into(),
     };
     let questions: Vec<Question> = world.planned().questions.into_keys().collect();
@@ -195,7 +197,8 @@ fn a_zone_that_went_while_it_was_remembered_is_gone() {
     let gone = Fault {
         reason: Reason::ZoneNotFound,
         transient: false,
-        outdated: false, refused: false,
+        outdated: false,
+        refused: false,
         message: "route53 ListResourceRecordSets in Z1: no such hosted zone".into(),
     };
     let zone = crate::mail::HostedZoneId::parse(ZONE).unwrap();

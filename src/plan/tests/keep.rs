@@ -227,7 +227,8 @@ fn unavailable() -> Fault {
     Fault {
         reason: Reason::AwsUnavailable,
         transient: true,
-        outdated: false, refused: false,
+        outdated: false,
+        refused: false,
         message: "ses GetEmailIdentity in us-east-1: no answer".into(),
     }
 }
@@ -292,7 +293,8 @@ fn access_denied_is_told_at_once_and_stalls_after_its_grace() {
     let denied = Fault {
         reason: Reason::AccessDenied,
         transient: false,
-        outdated: false, refused: false,
+        outdated: false,
+        refused: false,
         message: "ses:GetEmailIdentity on example.com in us-east-1 is denied".into(),
     };
     world.failing.insert(Question::MailFrom(domain, region), denied);
