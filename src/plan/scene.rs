@@ -17,7 +17,7 @@ use super::world::World;
 use super::zone::{self, ZoneChoice};
 use crate::api::{Reason, RecordStatus, RegionStatus, SesMailFromStatus};
 use crate::authority::{Denial, Place, Service};
-use crate::mail::{HostedZoneId, MailFrom, MailFromDomain, MailFromStatus, Region};
+use crate::mail::{HostedZoneId, MailFrom, MailFromDomain, MailFromStatus, Origin, Region};
 
 /// One plan's view of the world.
 #[derive(Debug)]
@@ -267,11 +267,14 @@ impl<'a> Scene<'a> {
     }
 
     /// Whether status says that we set `name` in `region`: what counts where
-    /// the marker is gone because somebody deleted it.
+    /// the marker is gone because somebody deleted it. What was adopted we have
+    /// not set: without its marker it is somebody else's again, to be adopted anew.
     pub(super) fn was_ours(&self, region: &Region, name: &MailFromDomain) -> bool {
         let status = self.region_status(region);
         let set = |s: &RegionStatus| {
-            s.last_put_time.is_some() && s.mail_from_domain.as_deref() == Some(name.as_str())
+            s.last_put_time.is_some()
+                && s.origin != Some(Origin::Adopted)
+                && s.mail_from_domain.as_deref() == Some(name.as_str())
         };
         status.is_some_and(set)
             && !self.account_changed(Service::Ses, status.and_then(|s| s.account.as_ref()))
