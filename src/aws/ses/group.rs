@@ -25,7 +25,7 @@ use crate::mail::{DomainName, Identity, MailFrom, Region, Verification};
 const REFUSED_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 /// For so long a refusal is not doubted, whatever else is refused.
-const REFUSAL_IS_NEWS: SignedDuration = SignedDuration::from_mins(1);
+const REFUSAL_IS_NEWS: SignedDuration = SignedDuration::from_secs(2);
 
 /// Calls that fail in a row for want of quota or of a session, before all who
 /// wait are told.
