@@ -113,7 +113,7 @@ async fn call(access: &Arc<Access>, group: &Arc<Group>, subject: Subject) -> boo
         state.listing |= way == Way::List && !draw.questions.is_empty();
         draw
     };
-    wake(access, &draw.dropped);
+    access.wake_all(&draw.dropped);
     if draw.questions.is_empty() {
         access.lane(&key).give_back();
     } else {
@@ -134,14 +134,8 @@ fn fail_all(access: &Access, group: &Group, subject: Subject, error: &Error) {
         woken.extend(state.fail(subject, question, error.clone(), now));
     }
     drop(state);
-    wake(access, &draw.dropped);
-    wake(access, &woken);
-}
-
-fn wake(access: &Access, objects: &[ObjectKey]) {
-    for object in objects {
-        (access.wake)(object);
-    }
+    access.wake_all(&draw.dropped);
+    access.wake_all(&woken);
 }
 
 /// A call on its way.
@@ -172,7 +166,7 @@ impl Asking {
             Err(error) => settle(&mut state, subject, way, &questions, &error, now),
         };
         drop(state);
-        wake(&self.access, &woken);
+        self.access.wake_all(&woken);
         start(&self.access, &self.group, subject);
     }
 
