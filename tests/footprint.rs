@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use ses_mailfrom::api::Reason;
 use ses_mailfrom::authority::{Labels, ObjectKey, Place};
 use ses_mailfrom::clock::Clock;
-use ses_mailfrom::controller::{Again, Memories, Queue, Store, Watched};
+use ses_mailfrom::controller::{Again, Memories, Progress, Queue, Rank, Store, Watched, Woken};
 use ses_mailfrom::mail::{DomainName, MailFromDomain, Regions};
 use ses_mailfrom::plan::{Memory, Remembered};
 use tokio::sync::mpsc::unbounded_channel;
@@ -190,7 +190,10 @@ fn schedule(keys: &[ObjectKey]) -> usize {
     runtime.block_on(async {
         let (wake, woken) = unbounded_channel();
         let (stop, stopped) = oneshot::channel::<()>();
-        let queue = Queue::new(woken, 64, Clock::system(), |_| false);
+        let queue = Queue::new(woken, 64, Clock::system(), |_| Rank {
+            awaited: false,
+            progress: Progress::Known,
+        });
         let (done, mut ran) = unbounded_channel();
         let done = Arc::new(done);
         let later = Timestamp::now().checked_add(jiff::SignedDuration::from_hours(1)).unwrap();
@@ -204,7 +207,7 @@ fn schedule(keys: &[ObjectKey]) -> usize {
         let running = tokio::spawn(queue.run(reconcile, async { drop(stopped.await) }));
         let before = COUNTED.allocated();
         for key in keys {
-            wake.send(key.clone()).unwrap();
+            wake.send(Woken { key: key.clone(), news: false }).unwrap();
         }
         for _ in keys {
             ran.recv().await.unwrap();

@@ -29,6 +29,11 @@ impl Memories {
         found.map(|kept| kept.memory.clone()).unwrap_or_default()
     }
 
+    /// Whether anything is remembered of an object.
+    pub fn holds(&self, key: &ObjectKey) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+    }
+
     /// Remembers this from now on.
     pub fn keep(&self, object: &SesMailFrom, mut memory: Memory) {
         memory.findings.shrink_to_fit();

@@ -43,5 +43,6 @@ pub use policies::WatchedPolicy;
 pub use queue::Queue;
 pub use reconcile::{Again, Outcome, Planner, Reconciler, Wake, planner};
 pub use run::{Options, RunError, run};
+pub use schedule::{Progress, Rank, Woken};
 pub use store::{Change, Store};
 pub use watched::{Unreadable, Watched};

@@ -12,7 +12,7 @@ use tracing::{error, warn};
 
 use super::backoff::Backoff;
 use super::reconcile::Again;
-use super::schedule::Schedule;
+use super::schedule::{Rank, Schedule, Woken};
 use crate::authority::ObjectKey;
 use crate::clock::Clock;
 
@@ -26,9 +26,7 @@ const SHORTEST: Duration = Duration::from_millis(10);
 /// Not kube's `Controller`: its runnable objects have no order, a time once set
 /// is not taken back by a later run, and its store holds one namespace or all.
 pub struct Queue {
-    woken: UnboundedReceiver<ObjectKey>,
-    /// Whether a person waits for an object.
-    awaited: Box<dyn Fn(&ObjectKey) -> bool + Send>,
+    woken: UnboundedReceiver<Woken>,
     limit: usize,
     clock: Clock,
     schedule: Schedule,
@@ -38,20 +36,19 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A queue of what `woken` brings, running at most `limit` at once, those
-    /// that a person waits for by `awaited` first.
+    /// A queue of what `woken` brings, running at most `limit` at once, in the
+    /// order of what `rank_of` says of each, apart from its news.
     pub fn new(
-        woken: UnboundedReceiver<ObjectKey>,
+        woken: UnboundedReceiver<Woken>,
         limit: usize,
         clock: Clock,
-        awaited: impl Fn(&ObjectKey) -> bool + Send + 'static,
+        rank_of: impl Fn(&ObjectKey) -> Rank + Send + 'static,
     ) -> Self {
         Self {
             woken,
-            awaited: Box::new(awaited),
             limit,
             clock,
-            schedule: Schedule::default(),
+            schedule: Schedule::new(Box::new(rank_of)),
             backoff: Backoff::default(),
             runs: JoinSet::new(),
             keys: HashMap::new(),
@@ -74,17 +71,12 @@ impl Queue {
             tokio::select! {
                 () = &mut stop => break,
                 Some(run) = self.runs.join_next_with_id() => self.ended(run),
-                Some(key) = self.woken.recv() => self.wake(key),
+                Some(woken) = self.woken.recv() => self.schedule.wake(woken, Instant::now()),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
                 else => break,
             }
         }
         self.drain().await;
-    }
-
-    fn wake(&mut self, key: ObjectKey) {
-        let awaited = (self.awaited)(&key);
-        self.schedule.wake(key, awaited, Instant::now());
     }
 
     fn has_room(&self) -> bool {
@@ -96,8 +88,8 @@ impl Queue {
         F: Future<Output = Again> + Send + 'static,
     {
         // What came together is ordered together.
-        while let Ok(key) = self.woken.try_recv() {
-            self.wake(key);
+        while let Ok(woken) = self.woken.try_recv() {
+            self.schedule.wake(woken, Instant::now());
         }
         while self.has_room()
             && let Some(key) = self.schedule.next(Instant::now())
@@ -157,12 +149,13 @@ mod tests {
     use tokio::time::{advance, sleep};
 
     use super::*;
+    use crate::controller::schedule::Progress;
     use crate::controller::testing::key;
 
     type Log = Arc<Mutex<Vec<(String, u64)>>>;
 
     struct Bench {
-        wake: UnboundedSender<ObjectKey>,
+        wake: UnboundedSender<Woken>,
         log: Log,
         stop: Option<oneshot::Sender<()>>,
         queue: JoinHandle<()>,
@@ -191,7 +184,10 @@ mod tests {
                 again(&key.name, before)
             }
         };
-        let queue = Queue::new(woken, limit, clock, |key| &*key.name == "awaited");
+        let queue = Queue::new(woken, limit, clock, |key| Rank {
+            awaited: &*key.name == "awaited",
+            progress: Progress::Known,
+        });
         let queue = tokio::spawn(queue.run(reconcile, async { drop(stopped.await) }));
         Bench { wake, log, stop: Some(stop), queue }
     }
@@ -199,7 +195,7 @@ mod tests {
     impl Bench {
         fn wake(&self, names: &[&str]) {
             for name in names {
-                self.wake.send(key(name)).unwrap();
+                self.wake.send(Woken { key: key(name), news: false }).unwrap();
             }
         }
 

@@ -13,6 +13,7 @@ use super::apply::{Applied, Stop};
 use super::memories::Memories;
 use super::objects::{ObjectError, Objects, Subject};
 use super::outside::Outside;
+use super::schedule::{Progress, Rank};
 use super::store::Store;
 use super::transitions::log_transitions;
 use crate::api::{Reason, SesMailFrom, SesMailFromStatus};
@@ -88,6 +89,15 @@ pub fn planner() -> Planner {
 }
 
 impl<O: Objects, X: Outside> Reconciler<O, X> {
+    /// Where an object that has no news stands among those that are due.
+    pub fn rank(&self, key: &ObjectKey) -> Rank {
+        let known = self.memories.holds(key);
+        Rank {
+            awaited: self.store.is_awaited(key),
+            progress: if known { Progress::Known } else { Progress::New },
+        }
+    }
+
     /// Brings one object as far as it gets without waiting for anything.
     pub async fn reconcile(&self, key: &ObjectKey) -> Outcome {
         let started = Instant::now();

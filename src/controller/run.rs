@@ -27,6 +27,7 @@ use super::outside::Outside;
 use super::policies::WatchedPolicy;
 use super::queue::Queue;
 use super::reconcile::{Reconciler, Wake, planner};
+use super::schedule::Woken;
 use super::store::Store;
 use super::watch::{self, Audience, Watch};
 use super::watched::{Unreadable, Watched};
@@ -111,7 +112,8 @@ pub async fn run<X: Outside>(
             metrics: metrics.clone(),
         });
         // Fails only once the queue is gone, and then nobody has to be woken.
-        let wake: Wake = Arc::new(move |key| drop(waker.send(key.clone())));
+        let news = move |key: &ObjectKey| drop(waker.send(Woken { key: key.clone(), news: true }));
+        let wake: Wake = Arc::new(news);
         let reconciler = Reconciler {
             outside: outside(Arc::clone(&wake), &metrics, &owner_id),
             objects: writer,
@@ -227,7 +229,7 @@ async fn watch_all(watches: &Watches, client: &Client, store: &Arc<Store>, audie
 async fn reconcile_all<X: Outside>(
     options: &Options,
     watches: &Watches,
-    mut woken: UnboundedReceiver<ObjectKey>,
+    mut woken: UnboundedReceiver<Woken>,
     reconciler: Arc<Reconciler<Led<Kubernetes>, X>>,
     stop: &Receiver<bool>,
 ) {
@@ -246,9 +248,9 @@ async fn reconcile_all<X: Outside>(
     for key in reconciler.store.keys() {
         (reconciler.wake)(&key);
     }
-    let store = Arc::clone(&reconciler.store);
-    let awaited = move |key: &ObjectKey| store.is_awaited(key);
-    let queue = Queue::new(woken, options.max_concurrent_reconciles, Clock::system(), awaited);
+    let ranking = Arc::clone(&reconciler);
+    let rank_of = move |key: &ObjectKey| ranking.rank(key);
+    let queue = Queue::new(woken, options.max_concurrent_reconciles, Clock::system(), rank_of);
     let (ids, number) = (RandomState::new(), AtomicU64::new(0));
     let reconcile = |key: ObjectKey| {
         let id = ids.hash_one(number.fetch_add(1, Ordering::Relaxed));
@@ -262,7 +264,7 @@ async fn reconcile_all<X: Outside>(
 }
 
 /// Drops what is woken, which may be for months. Ends only when nobody wakes.
-async fn let_go(woken: &mut UnboundedReceiver<ObjectKey>) {
+async fn let_go(woken: &mut UnboundedReceiver<Woken>) {
     while woken.recv().await.is_some() {}
 }
 
@@ -294,7 +296,7 @@ async fn owner_id(options: &Options, client: &Client) -> String {
 
 /// What the watches tell goes to the queue, and to the person concerned.
 struct Told {
-    waker: UnboundedSender<ObjectKey>,
+    waker: UnboundedSender<Woken>,
     objects: Led<Kubernetes>,
     store: Arc<Store>,
     leadership: Leadership,
@@ -304,7 +306,7 @@ struct Told {
 impl Audience for Told {
     fn wake(&self, key: ObjectKey) {
         // Fails only once the queue is gone.
-        let _ = self.waker.send(key);
+        let _ = self.waker.send(Woken { key, news: false });
     }
 
     fn unreadable_policy(&self, name: &str, error: &str) {

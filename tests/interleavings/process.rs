@@ -10,7 +10,7 @@ use ses_mailfrom::authority::{Labels, ObjectKey};
 use ses_mailfrom::aws::{self, Aws};
 use ses_mailfrom::clock::Clock;
 use ses_mailfrom::controller::{
-    Change, Live, Memories, Queue, Reconciler, Store, Wake, Watched, planner,
+    Change, Live, Memories, Queue, Reconciler, Store, Wake, Watched, Woken, planner,
 };
 use ses_mailfrom::dns::{self, Dns};
 use ses_mailfrom::mail::Regions;
@@ -47,7 +47,7 @@ pub(crate) fn access_key(owner_id: &str, object: &str) -> String {
 pub(crate) struct Process {
     pub lifeline: Lifeline,
     store: Arc<Store>,
-    waker: UnboundedSender<ObjectKey>,
+    waker: UnboundedSender<Woken>,
     queue: JoinHandle<()>,
     told: usize,
 }
@@ -88,7 +88,8 @@ impl Process {
         let lifeline = Lifeline::new(odometer.clone());
         let (waker, woken) = unbounded_channel();
         let send = waker.clone();
-        let wake: Wake = Arc::new(move |key: &ObjectKey| drop(send.send(key.clone())));
+        let news = move |key: &ObjectKey| drop(send.send(Woken { key: key.clone(), news: true }));
+        let wake: Wake = Arc::new(news);
         let by_aws = Arc::clone(&wake);
         let adapter = Aws::new(
             &sdk(setup, &lifeline),
@@ -118,9 +119,9 @@ impl Process {
             wake,
             planner: planner(),
         });
-        let awaited = Arc::clone(&store);
-        let awaited = move |key: &ObjectKey| awaited.is_awaited(key);
-        let queue = Queue::new(woken, 4, clock.clone(), awaited);
+        let ranking = Arc::clone(&reconciler);
+        let rank_of = move |key: &ObjectKey| ranking.rank(key);
+        let queue = Queue::new(woken, 4, clock.clone(), rank_of);
         let steps = lifeline.clone();
         let queue = tokio::spawn(async move {
             let reconcile = move |key: ObjectKey| {
@@ -150,7 +151,12 @@ impl Process {
     }
 
     pub(crate) fn wake(&self, name: &str) {
-        let _ = self.waker.send(key(name));
+        self.look_at(key(name));
+    }
+
+    fn look_at(&self, key: ObjectKey) {
+        // Fails only once the process is gone.
+        let _ = self.waker.send(Woken { key, news: false });
     }
 
     /// Takes in what the watch tells until now; yields when it tells more.
@@ -178,7 +184,7 @@ impl Process {
         let Change { wake, unreadable } = self.store.saw(object);
         assert_eq!(unreadable, None, "an object that does not parse");
         for key in wake {
-            let _ = self.waker.send(key);
+            self.look_at(key);
         }
     }
 

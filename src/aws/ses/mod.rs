@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use aws_sdk_sesv2::types as sdk;
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep_until};
 
 pub(super) use group::{Group, Subject};
 
@@ -118,7 +117,7 @@ pub(super) async fn put_mail_from(
     let caller = access.caller(grant.credentials());
     let client = caller.clients(access).await?.ses(region);
     let key = LaneKey::Ses(caller.payer(), operation, region.clone());
-    sleep_until(access.lane(&key).slot(Instant::now())).await;
+    access.lane(&key).leave().await;
     if !grant.stands() {
         return Err(Error::revoked(&target));
     }

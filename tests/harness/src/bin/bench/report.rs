@@ -1,11 +1,14 @@
 //! `bench/report.json` in the target folder, and a table to read.
 
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::Failure;
-use crate::figures::{Figure, seconds};
+use crate::figures::{Figure, Logs, seconds};
 use crate::judge::FLOORS;
 use crate::machine;
 use crate::scenario::{Scenario, Zones};
@@ -90,11 +93,43 @@ fn parameters(scenario: &Scenario) -> Value {
 
 /// Writes it; yields where.
 pub(crate) fn write(report: &Value) -> Result<PathBuf, Failure> {
-    let dir = harness::target_dir().join("bench");
-    std::fs::create_dir_all(&dir)?;
-    let path = dir.join("report.json");
+    let path = dir()?.join("report.json");
     std::fs::write(&path, serde_json::to_string_pretty(report)?)?;
     Ok(path)
+}
+
+/// Writes every call to AWS and every request to the API server of a run, a line
+/// each, for who asks why a figure is what it is.
+pub(crate) fn write_logs(scenario: &Scenario, logs: &Logs) -> Result<(), Failure> {
+    write_lines(scenario, "calls", &logs.calls)?;
+    let requests = logs.requests.iter().map(|asked| {
+        let request = &asked.request;
+        json!({
+            "at": asked.at, "verb": request.verb, "resource": request.resource,
+            "subresource": request.subresource, "name": request.name, "code": request.code,
+        })
+    });
+    write_lines(scenario, "requests", requests)
+}
+
+fn write_lines(
+    scenario: &Scenario,
+    what: &str,
+    lines: impl IntoIterator<Item = impl Serialize>,
+) -> Result<(), Failure> {
+    let path = dir()?.join(format!("{}-{}-{what}.jsonl", scenario.name, scenario.n));
+    let mut file = BufWriter::new(File::create(path)?);
+    for line in lines {
+        serde_json::to_writer(&mut file, &line)?;
+        writeln!(file)?;
+    }
+    Ok(file.flush()?)
+}
+
+fn dir() -> Result<PathBuf, Failure> {
+    let dir = harness::target_dir().join("bench");
+    std::fs::create_dir_all(&dir)?;
+    Ok(dir)
 }
 
 /// One line a figure.

@@ -160,7 +160,7 @@ pub(crate) fn full() -> Vec<Scenario> {
 }
 
 /// N = 1,000 in under six minutes: what does not wait for quota is shortened,
-/// on AWS's side and the operator's, and a resync comes twice at rest.
+/// on AWS's side and the operator's, and a resync comes at rest.
 pub(crate) fn quick() -> Vec<Scenario> {
     let one = Scenario {
         in_sync_after: Duration::from_secs(2),
@@ -168,8 +168,8 @@ pub(crate) fn quick() -> Vec<Scenario> {
         poll_min: Some(Duration::from_secs(2)),
         ..Scenario::new("one-zone", 1_000, Course::Life)
     };
-    let steady = Duration::from_secs(20);
-    let resync = Some(Duration::from_secs(10));
+    let steady = Duration::from_secs(30);
+    let resync = Some(Duration::from_secs(25));
     let mut all = vec![
         Scenario { steady, resync, ..one.clone() },
         Scenario { name: "zones-of-ten", zones: Zones::OfTen, ..one.clone() },

@@ -15,6 +15,7 @@ use crate::figures::{Asked, Logs, Span, number, seconds};
 use crate::machine::{CpuTimes, cpu_seconds};
 use crate::objects::Objects;
 use crate::population::Population;
+use crate::report;
 use crate::scenario::Scenario;
 use crate::world;
 
@@ -209,19 +210,21 @@ impl Stage {
         Ok(())
     }
 
-    /// Everything that has been seen so far.
+    /// Everything that has been seen so far; written beside the report.
     pub(crate) fn logs(&self) -> Result<Logs, Failure> {
         let mut requests = Vec::new();
         for request in self.plane.requests_of(&self.user)? {
             let at = request.at.duration_since(self.epoch).as_secs_f64();
             requests.push(Asked { at, request });
         }
-        Ok(self.simulator.with(|world| Logs {
+        let logs = self.simulator.with(|world| Logs {
             calls: world.calls().to_vec(),
             events: world.events().to_vec(),
             questions: world.dns_questions().to_vec(),
             requests,
-        }))
+        });
+        report::write_logs(&self.scenario, &logs)?;
+        Ok(logs)
     }
 }
 
