@@ -9,7 +9,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use ses_mailfrom::api::{FINALIZER, SesMailFrom, SesMailFromStatus, crds};
 use ses_mailfrom::clock::Clock;
-use ses_mailfrom::controller::{Kubernetes, ObjectError, Objects as _, Subject};
+use ses_mailfrom::controller::{Kubernetes, ObjectError, Objects as _, Pace, Subject};
 use ses_mailfrom::plan::Notice;
 use tokio::sync::OnceCell;
 
@@ -35,7 +35,7 @@ async fn stage() -> Stage {
     let stage = Stage {
         objects: Api::namespaced(client.clone(), &namespace),
         events: Api::namespaced(client.clone(), &namespace),
-        writer: Kubernetes::new(client, "test".into(), Clock::system()),
+        writer: Kubernetes::new(client, "test".into(), Clock::system(), Pace::new(100.0)),
         namespace,
     };
     // A CRD is served a moment after it was accepted.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::bucket::Bucket;
+use super::bucket::{Bucket, MADE_UP};
 use super::lock;
 use super::queue::FairQueue;
 use crate::authority::ObjectKey;
@@ -16,10 +16,6 @@ use crate::authority::ObjectKey;
 /// A permit that nobody fetches goes back after this time: its object was
 /// woken, was planned again, and does not need it any more.
 const LAPSE: Duration = Duration::from_secs(10);
-
-/// So much of a delay is made up for by the calls behind it: half of what AWS's
-/// own buckets put up with.
-const MADE_UP: Duration = Duration::from_millis(50);
 
 /// What the lane's worker does next.
 #[derive(Debug)]

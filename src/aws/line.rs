@@ -20,6 +20,24 @@ pub(super) struct Linger {
     pub(super) longest: Duration,
 }
 
+impl Linger {
+    /// Where batches follow one another: they wait longer for the next newcomer,
+    /// to leave full, for those who are first need not wait.
+    fn among_many(self) -> Self {
+        Self { newcomer: self.first_of_many(), ..self }
+    }
+
+    /// Of the first batch after a pause: where many come, the first of them are on
+    /// their way early.
+    fn at_first(self) -> Self {
+        Self { longest: self.first_of_many(), ..self }
+    }
+
+    fn first_of_many(self) -> Duration {
+        (self.longest / 10).max(self.newcomer)
+    }
+}
+
 /// One who waits.
 #[derive(Debug)]
 pub(super) struct Waiting<T> {
@@ -113,14 +131,16 @@ impl<T> Line<T> {
         Some(gone)
     }
 
-    /// When the next batch leaves; `None` where nobody waits.
-    pub(super) fn due(&self, linger: Linger) -> Option<Instant> {
+    /// When the next batch leaves, `busy` where another left not long before; `None`
+    /// where nobody waits.
+    pub(super) fn due(&self, linger: Linger, busy: bool) -> Option<Instant> {
         let (_, first) = self.waiting.first_key_value()?;
         if self.load.is_full() {
             return Some(first.since);
         }
         let newest = self.newest.unwrap_or(first.since);
         let urgent = self.urgent_since.map(|since| since + linger.newcomer);
+        let linger = if busy { linger.among_many() } else { linger.at_first() };
         let plain = (newest + linger.newcomer).min(first.since + linger.longest);
         Some(urgent.map_or(plain, |urgent| urgent.min(plain)))
     }
@@ -178,11 +198,12 @@ mod tests {
         line: Line<u64>,
         began: Instant,
         next: u64,
+        busy: bool,
     }
 
     impl Bench {
         fn new() -> Self {
-            Self { line: Line::default(), began: Instant::now(), next: 0 }
+            Self { line: Line::default(), began: Instant::now(), next: 0, busy: false }
         }
 
         fn push(&mut self, namespace: &str, values: usize, at: Duration, urgent: bool) -> u64 {
@@ -197,7 +218,7 @@ mod tests {
         }
 
         fn due(&self) -> Option<Duration> {
-            self.line.due(LINGER).map(|due| due - self.began)
+            self.line.due(LINGER, self.busy).map(|due| due - self.began)
         }
 
         fn take(&mut self) -> Vec<u64> {
@@ -206,17 +227,26 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_waits_for_company_since_the_last_newcomer_but_not_for_ever() {
+    fn the_first_batch_waits_for_company_since_the_last_newcomer_but_not_for_long() {
         let mut bench = Bench::new();
         assert_eq!(bench.due(), None);
-        bench.push("a", 3, ms(0), false);
-        assert_eq!(bench.due(), Some(ms(200)));
-        for n in 1..60 {
+        for n in 0..9 {
             bench.push("a", 3, ms(n * 190), false);
-            assert_eq!(bench.due(), Some(ms(n * 190 + 200).min(ms(10_000))));
+            assert_eq!(bench.due(), Some(ms(n * 190 + 200).min(ms(1_000))));
         }
-        assert_eq!(bench.take().len(), 60);
+        assert_eq!(bench.take().len(), 9);
         assert_eq!(bench.due(), None);
+    }
+
+    #[test]
+    fn one_that_follows_waits_longer_to_leave_full() {
+        let mut bench = Bench { busy: true, ..Bench::new() };
+        for n in 0..15 {
+            bench.push("a", 3, ms(n * 990), false);
+            assert_eq!(bench.due(), Some(ms(n * 990 + 1_000).min(ms(10_000))));
+        }
+        bench.push("a", 3, ms(500), true);
+        assert_eq!(bench.due(), Some(ms(700)), "but not with a person in it");
     }
 
     #[test]

@@ -87,7 +87,10 @@ enum State {
 #[derive(Debug, Default)]
 struct Lines {
     /// The next to be served first.
-    lines: VecDeque<(LineKey, Line<Member>)>,
+    waiting: VecDeque<(LineKey, Line<Member>)>,
+    /// Up to when the next batch counts as one of many: the last one left not long
+    /// before.
+    busy_until: Option<Instant>,
     /// Somebody has come or gone.
     changed: Arc<Notify>,
 }
@@ -160,12 +163,12 @@ impl Writers {
         let batch = Arc::clone(&waiting.item.batch);
         let start = !self.zones.contains_key(&zone);
         let lines = self.zones.entry(zone.clone()).or_default();
-        let at = lines.lines.iter().position(|(key, _)| *key == line);
+        let at = lines.waiting.iter().position(|(key, _)| *key == line);
         let at = at.unwrap_or_else(|| {
-            lines.lines.push_back((line.clone(), Line::default()));
-            lines.lines.len() - 1
+            lines.waiting.push_back((line.clone(), Line::default()));
+            lines.waiting.len() - 1
         });
-        lines.lines[at].1.push(number, waiting);
+        lines.waiting[at].1.push(number, waiting);
         lines.changed.notify_one();
         let state = State::Waiting { zone, line, number, batch };
         self.changes.entry(object).or_default().insert(place, state);
@@ -189,7 +192,7 @@ impl Writers {
             *batch = newer;
         }
         let Some(lines) = self.zones.get_mut(zone) else { return };
-        if let Some((_, line)) = lines.lines.iter_mut().find(|(key, _)| key == line) {
+        if let Some((_, line)) = lines.waiting.iter_mut().find(|(key, _)| key == line) {
             if member.grant.is_urgent() {
                 line.urge(number, now);
             }
@@ -207,7 +210,7 @@ impl Writers {
             self.changes.remove(object);
         }
         let Some(lines) = self.zones.get_mut(&zone) else { return };
-        if let Some((_, line)) = lines.lines.iter_mut().find(|(key, _)| *key == line) {
+        if let Some((_, line)) = lines.waiting.iter_mut().find(|(key, _)| *key == line) {
             line.remove(number);
         }
         lines.changed.notify_one();
@@ -254,26 +257,31 @@ impl Writers {
         endings
     }
 
-    /// What the writer of a zone has to do now, and what tells it of a change.
+    /// What the writer of a zone has to do now, and what tells it of a change. It
+    /// stays for a while after a batch, to know the next one from a first.
     pub(super) fn duty(&mut self, zone: &HostedZoneId, now: Instant) -> (Duty, Arc<Notify>) {
-        let linger = self.linger;
         let Some(lines) = self.zones.get_mut(zone) else {
             return (Duty::Nothing, Arc::default());
         };
         let changed = Arc::clone(&lines.changed);
-        lines.lines.retain(|(_, line)| !line.is_empty());
+        lines.waiting.retain(|(_, line)| !line.is_empty());
+        let busy_until = lines.busy_until.filter(|until| *until > now);
+        let (linger, busy) = (self.linger, busy_until.is_some());
         let due = |(key, line): &(LineKey, Line<Member>)| {
             // Who goes alone has no company to wait for.
-            if key.alone { Some(now) } else { line.due(linger) }
+            if key.alone { Some(now) } else { line.due(linger, busy) }
         };
-        let first = lines.lines.iter().find(|line| due(line).is_some_and(|due| due <= now));
+        let first = lines.waiting.iter().find(|line| due(line).is_some_and(|due| due <= now));
         let duty = match first {
             _ if self.closed => Duty::Nothing,
             Some((key, line)) => {
                 let (line, namespace, urgent) = (key.clone(), line.namespace(), line.is_urgent());
                 Duty::Send { line, namespace, urgent }
             }
-            None => lines.lines.iter().filter_map(due).min().map_or(Duty::Nothing, Duty::Wait),
+            None => {
+                let due = lines.waiting.iter().filter_map(due).min();
+                due.or(busy_until).map_or(Duty::Nothing, Duty::Wait)
+            }
         };
         if duty == Duty::Nothing {
             self.zones.remove(zone);
@@ -283,16 +291,18 @@ impl Writers {
 
     /// The next batch of a line, which then goes behind the other lines. Empty
     /// where all have left it.
-    pub(super) fn take(&mut self, zone: &HostedZoneId, key: &LineKey) -> Vec<Member> {
+    pub(super) fn take(&mut self, zone: &HostedZoneId, key: &LineKey, now: Instant) -> Vec<Member> {
+        let longest = self.linger.longest;
         let Some(lines) = self.zones.get_mut(zone).filter(|_| !self.closed) else {
             return Vec::new();
         };
-        let Some(at) = lines.lines.iter().position(|(other, _)| other == key) else {
+        let Some(at) = lines.waiting.iter().position(|(other, _)| other == key) else {
             return Vec::new();
         };
-        let Some((_, mut line)) = lines.lines.remove(at) else { return Vec::new() };
+        let Some((_, mut line)) = lines.waiting.remove(at) else { return Vec::new() };
         let batch = line.take(if key.alone { 1 } else { usize::MAX });
-        lines.lines.push_back((key.clone(), line));
+        lines.busy_until = Some(now + longest);
+        lines.waiting.push_back((key.clone(), line));
         let members: Vec<Member> = batch.into_iter().map(|waiting| waiting.item).collect();
         for Member { grant, batch, .. } in &members {
             let places = self.changes.entry(grant.object().clone()).or_default();

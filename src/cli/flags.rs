@@ -31,6 +31,9 @@ pub struct RunFlags {
     /// Requests per second to Route 53, per account.
     #[arg(long, value_name = "RATE", default_value = "4", value_parser = rate, env = "SES_MAILFROM_ROUTE53_RATE")]
     pub(super) route53_rate: f64,
+    /// Writes per second to the API server; after a pause, those of two seconds leave at once.
+    #[arg(long, value_name = "RATE", default_value = "150", value_parser = rate, env = "SES_MAILFROM_KUBE_API_RATE")]
+    pub(super) kube_api_rate: f64,
     /// A region newer than this program, or another feedback host; may be given several times.
     #[arg(long, value_name = "NAME=FEEDBACK-HOST", value_parser = region, value_delimiter = ',', env = "SES_MAILFROM_REGION")]
     pub(super) region: Vec<String>,
@@ -309,6 +312,7 @@ mod tests {
             ),
             (&["--ses-rate=0"], &["--ses-rate", "'0'", "from 0.001"]),
             (&["--route53-rate=-1"], &["--route53-rate", "-1", "from 0.001"]),
+            (&["--kube-api-rate=0"], &["--kube-api-rate", "'0'", "from 0.001"]),
             (&["--ses-rate=NaN"], &["--ses-rate", "NaN", "from 0.001"]),
             (&["--region=us-east-9"], &["--region", "us-east-9", "NAME=FEEDBACK-HOST"]),
             (&["--dns-resolver=dns.example"], &["--dns-resolver", "dns.example", "IP:PORT"]),

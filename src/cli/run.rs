@@ -97,6 +97,7 @@ async fn operate(flags: RunFlags, settings: Settings, dns: dns::Settings) -> End
         namespaces: flags.watch_namespace,
         owner_id: flags.owner_id,
         max_concurrent_reconciles: flags.max_concurrent_reconciles.into(),
+        kube_api_rate: flags.kube_api_rate,
         instance: pod_name(),
         leadership,
         settings,

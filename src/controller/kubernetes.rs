@@ -1,5 +1,6 @@
 //! The writes to Kubernetes, by the API server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use kube::{Client, Config, Resource as _};
 use serde_json::{Map, Value, json};
 
 use super::objects::{ObjectError, Objects, Subject, has_finalizer, key_of};
+use super::pace::Pace;
 use crate::api::{FIELD_MANAGER, FINALIZER, SesMailFrom, SesMailFromStatus};
 use crate::clock::Clock;
 use crate::plan::Notice;
@@ -28,6 +30,8 @@ pub struct Kubernetes {
     client: Client,
     instance: String,
     clock: Clock,
+    /// One for all copies.
+    pace: Arc<Pace>,
 }
 
 /// A client whose answers are due within seconds.
@@ -58,9 +62,9 @@ pub fn watch_client(config: &Config) -> kube::Result<Client> {
 }
 
 impl Kubernetes {
-    /// `instance` names this process in Events.
-    pub fn new(client: Client, instance: String, clock: Clock) -> Self {
-        Self { client, instance, clock }
+    /// `instance` names this process in Events; its writes leave at `pace`.
+    pub fn new(client: Client, instance: String, clock: Clock, pace: Pace) -> Self {
+        Self { client, instance, clock, pace: Arc::new(pace) }
     }
 
     fn api(&self, object: &SesMailFrom) -> Api<SesMailFrom> {
@@ -80,6 +84,7 @@ impl Kubernetes {
         let params =
             PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         let name = key_of(object).name;
+        self.pace.turn().await;
         let patched = self.api(object).patch(&name, &params, &Patch::Merge(patch)).await;
         // An object that is being deleted takes no new finalizer: 422, a lost race too.
         patched.map_err(|error| classified(error, &[404, 409, 422]))
@@ -94,6 +99,7 @@ impl Kubernetes {
         let params =
             PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         let patch = Patch::Merge(replacing_patch(object, status));
+        self.pace.turn().await;
         let replaced = self.api(object).patch_status(&key_of(object).name, &params, &patch).await;
         replaced.map_err(|error| classified(error, &[404, 409]))
     }
@@ -121,6 +127,7 @@ impl Objects for Kubernetes {
         let key = key_of(object);
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(status_patch(object, status));
+        self.pace.turn().await;
         let applied = self.api(object).patch_status(&key.name, &params, &patch).await;
         match applied {
             Ok(applied) if says_more(&applied, status) => {
@@ -138,6 +145,7 @@ impl Objects for Kubernetes {
     async fn post_event(&self, about: &Subject, notice: &Notice) -> Result<(), ObjectError> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &about.key.namespace);
         let event = event(about, notice, &self.instance, self.clock.now());
+        self.pace.turn().await;
         let posted = events.create(&PostParams::default(), &event).await;
         posted.map(|_| ()).map_err(|error| classified(error, &[]))
     }

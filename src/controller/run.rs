@@ -24,6 +24,7 @@ use super::led::Led;
 use super::memories::Memories;
 use super::objects::{ObjectError, Objects as _};
 use super::outside::Outside;
+use super::pace::Pace;
 use super::policies::WatchedPolicy;
 use super::queue::Queue;
 use super::reconcile::{Reconciler, Wake, planner};
@@ -47,6 +48,8 @@ pub struct Options {
     pub owner_id: Option<String>,
     /// How many reconciles run at once.
     pub max_concurrent_reconciles: usize,
+    /// Writes per second to the API server.
+    pub kube_api_rate: f64,
     /// Names this process in Events.
     pub instance: String,
     /// Whether this process may act. While it may not, it watches, so that it can
@@ -102,7 +105,9 @@ pub async fn run<X: Outside>(
         let store = state.store.get_or_init(|| Arc::new(store));
         let watches = state.watches.get_or_init(|| Watches::new(&options.namespaces));
         let (waker, woken) = unbounded_channel();
-        let writer = Kubernetes::new(client.clone(), options.instance.clone(), Clock::system());
+        let pace = Pace::new(options.kube_api_rate);
+        let writer =
+            Kubernetes::new(client.clone(), options.instance.clone(), Clock::system(), pace);
         let writer = Led::new(writer, options.leadership.clone());
         let audience = Arc::new(Told {
             waker: waker.clone(),

@@ -10,10 +10,9 @@ use super::inquiry::{Identity, Reading, after};
 use super::scene::{Holding, Scene};
 use super::survey::Survey;
 use super::window::deadline;
-use super::world::Unreported;
+use super::world::{Digest, Unreported};
 use crate::api::{RecordStatus, RegionStatus, Sending, SesMailFromStatus};
 use crate::authority::Service;
-use crate::compact::Compact;
 use crate::mail::{BehaviorOnMxFailure, MailFrom, MailFromDomain, MailFromStatus, Origin, Region};
 
 impl Scene<'_> {
@@ -23,10 +22,15 @@ impl Scene<'_> {
     pub(super) fn said(&self) -> &SesMailFromStatus {
         self.said.get_or_init(|| {
             let unreported = self.world.memory.unreported.as_ref();
-            let over = |unreported: &&Unreported| unreported.over == Compact::of(self.stored);
+            let over = |unreported: &&Unreported| unreported.over == self.stored_digest();
             let said = unreported.filter(over).and_then(|unreported| unreported.status.open());
             said.map_or(Cow::Borrowed(self.stored), Cow::Owned)
         })
+    }
+
+    /// Of the stored status.
+    pub(super) fn stored_digest(&self) -> Digest {
+        *self.digest.get_or_init(|| Digest::of(self.stored))
     }
 
     pub(super) fn said_records(&self, name: &MailFromDomain) -> Vec<RecordStatus> {

@@ -45,8 +45,8 @@ use std::borrow::Cow;
 pub use desired::{asked_places, claimed_places};
 pub use effect::{Effect, Notice, Plan};
 pub use world::{
-    Answer, Facts, Fault, Handed, Memory, Question, Remembered, Settings, Unreported, Upkeep,
-    Value, World, WriteFault,
+    Answer, Digest, Facts, Fault, Handed, Memory, Question, Remembered, Settings, Unreported,
+    Upkeep, Value, World, WriteFault,
 };
 
 use self::conditions::Decided;

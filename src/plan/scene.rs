@@ -13,7 +13,7 @@ use super::finding::Finding;
 use super::inquiry::{Identity, Inquiry, Reading, after};
 use super::survey::{Mark, Survey, Surveyed, txt_texts};
 use super::window::{poll_pace, resync_pace};
-use super::world::World;
+use super::world::{Digest, World};
 use super::zone::{self, ZoneChoice};
 use crate::api::{Reason, RecordStatus, RegionStatus, SesMailFromStatus};
 use crate::authority::{Denial, Place, Service};
@@ -29,6 +29,8 @@ pub(super) struct Scene<'a> {
     pub stored: &'a SesMailFromStatus,
     /// As it was last decided, opened when first looked at.
     pub said: OnceCell<Cow<'a, SesMailFromStatus>>,
+    /// Of `stored`, when first asked for.
+    pub digest: OnceCell<Digest>,
     /// The account that answers, by service.
     pub accounts: BTreeMap<Service, Reading<&'a String>>,
     /// Every region that the object wants or may still hold.
@@ -66,9 +68,19 @@ impl<'a> Scene<'a> {
         let services = [Service::Ses, Service::Route53];
         let accounts = services.map(|service| (service, inquiry.account(service))).into();
         let (regions, names, denied) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let said = OnceCell::new();
-        let mut scene =
-            Self { world, inquiry, desired, stored, said, accounts, regions, names, denied };
+        let (said, digest) = (OnceCell::new(), OnceCell::new());
+        let mut scene = Self {
+            world,
+            inquiry,
+            desired,
+            stored,
+            said,
+            digest,
+            accounts,
+            regions,
+            names,
+            denied,
+        };
         scene.read_claimed();
         scene.read_marked();
         scene

@@ -173,7 +173,7 @@ fn lasts(
     plan: &mut Plan,
 ) -> bool {
     let now = scene.world.now;
-    let over = Compact::of(scene.stored);
+    let over = scene.stored_digest();
     let before = memory.unreported.take().filter(|unreported| unreported.over == over);
     let since = before.map_or(now, |unreported| unreported.since);
     let due = after(since, scene.progress_delay(status));

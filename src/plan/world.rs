@@ -1,6 +1,8 @@
 //! What a plan is made from: the object, what was observed, and what is remembered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hasher as _};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -225,9 +227,35 @@ pub struct Unreported {
     /// Since when there is something to report.
     pub since: Timestamp,
     /// The stored status that it goes on from.
-    pub over: Compact<SesMailFromStatus>,
+    pub over: Digest,
     /// What it says.
     pub status: Compact<SesMailFromStatus>,
+}
+
+/// What tells one status from another within a process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Digest(u64);
+
+impl Digest {
+    /// Of a status.
+    pub fn of(status: &SesMailFromStatus) -> Self {
+        /// Takes in what is written.
+        struct Sink(DefaultHasher);
+        impl io::Write for Sink {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.write(bytes);
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut sink = Sink(DefaultHasher::new());
+        // The sink takes everything, and a status always has a JSON form.
+        let _ = serde_json::to_writer(&mut sink, status);
+        Self(sink.0.finish())
+    }
 }
 
 /// What was last found at a place.

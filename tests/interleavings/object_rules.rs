@@ -9,7 +9,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use ses_mailfrom::api::{FINALIZER, SesMailFrom, SesMailFromSpec, SesMailFromStatus};
 use ses_mailfrom::clock::Clock;
-use ses_mailfrom::controller::{Kubernetes, ObjectError, Objects, has_finalizer};
+use ses_mailfrom::controller::{Kubernetes, ObjectError, Objects, Pace, has_finalizer};
 
 use crate::cluster::{Client, Cluster};
 use crate::lifeline::{Lifeline, Odometer};
@@ -269,6 +269,6 @@ async fn a_real_api_server_keeps_them() {
     let namespace = plane.namespace("rules").await.unwrap();
     let client = plane.client().await.unwrap();
     let people: Api<SesMailFrom> = Api::namespaced(client.clone(), &namespace);
-    let objects = Kubernetes::new(client, "test".into(), Clock::system());
+    let objects = Kubernetes::new(client, "test".into(), Clock::system(), Pace::new(100.0));
     every_rule(&people, &objects).await;
 }

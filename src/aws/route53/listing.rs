@@ -4,7 +4,8 @@
 //! A page answers for every name from the one that it was asked for to before
 //! the one that comes next, absences included. Both lists start *at* a name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use jiff::Timestamp;
 
@@ -51,6 +52,8 @@ pub(super) struct Stretch<T> {
     /// By dotted name.
     items: BTreeMap<String, Vec<T>>,
     torn: Option<Torn<T>>,
+    /// Dotted names that were changed since.
+    changed: BTreeSet<String>,
 }
 
 /// A name whose items go on behind the end of a page.
@@ -89,8 +92,24 @@ impl<T> Listing<T> {
     /// What tells of a plain name as of `not_before`.
     pub(super) fn telling(&self, name: &str, not_before: Timestamp) -> Option<&Stretch<T>> {
         let key = dotted(name);
+        self.find(name, not_before, |stretch| !stretch.has_changed(&key))
+    }
+
+    /// The same of a name where it does not matter what changed below it since.
+    pub(super) fn reaching(&self, name: &str, not_before: Timestamp) -> Option<&Stretch<T>> {
+        self.find(name, not_before, |_| true)
+    }
+
+    fn find(
+        &self,
+        name: &str,
+        not_before: Timestamp,
+        and: impl Fn(&Stretch<T>) -> bool,
+    ) -> Option<&Stretch<T>> {
+        let key = dotted(name);
         let newest_first = self.stretches.iter().rev();
-        newest_first.filter(|stretch| stretch.sent >= not_before).find(|s| s.tells(name, &key))
+        let mut young = newest_first.filter(|stretch| stretch.sent >= not_before);
+        young.find(|stretch| stretch.reaches(name, &key) && and(stretch))
     }
 
     /// Where to read on to learn of a name.
@@ -126,6 +145,14 @@ impl<T> Listing<T> {
         self.stretches.last().map(Stretch::sent)
     }
 
+    /// What stands at a name was changed: of it, and of whether the names above it
+    /// exist, nothing is known any more.
+    pub(super) fn changed(&mut self, name: &str) {
+        for stretch in &mut self.stretches {
+            stretch.changed.insert(dotted(name));
+        }
+    }
+
     /// Drops what is not to be relied on any more.
     pub(super) fn retain(&mut self, keep: impl Fn(&Stretch<T>) -> bool) {
         self.stretches.retain(keep);
@@ -135,7 +162,7 @@ impl<T> Listing<T> {
 impl<T> Stretch<T> {
     fn new(sent: Timestamp, start: &Start, page: Page<T>) -> Self {
         let (items, from) = (BTreeMap::new(), Mark::of(&start.name));
-        Self { sent, from, to: None, items, torn: None }.continued(page)
+        Self { sent, from, to: None, items, torn: None, changed: BTreeSet::new() }.continued(page)
     }
 
     /// Goes on with the page that starts where this ended.
@@ -167,8 +194,8 @@ impl<T> Stretch<T> {
         self.items.values().flatten().chain(torn)
     }
 
-    /// Whether everything at a name is known, and whether anything is below it.
-    fn tells(&self, name: &str, key: &str) -> bool {
+    /// Whether everything at a name was read, and whether anything is below it.
+    fn reaches(&self, name: &str, key: &str) -> bool {
         let after_start = || self.from.dotted.as_str() < key && is_before(&self.from.plain, name);
         let at_start = self.from.plain == name;
         let before_end = |to: &Mark| {
@@ -177,6 +204,13 @@ impl<T> Stretch<T> {
                 || (key < to.dotted.as_str() && is_before(name, &to.plain))
         };
         (at_start || after_start()) && self.to.as_ref().is_none_or(before_end)
+    }
+
+    /// Whether a name, or anything below it, was changed since.
+    fn has_changed(&self, key: &str) -> bool {
+        let from_here = (Bound::Included(key), Bound::Unbounded);
+        let next = self.changed.range::<str, _>(from_here).next();
+        next.is_some_and(|changed| changed.starts_with(key))
     }
 
     /// Whether it tells whatever the other does.

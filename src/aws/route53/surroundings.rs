@@ -56,7 +56,14 @@ impl Survey {
                 Step::Name(at) => name[at..].to_owned(),
                 Step::Wildcard => format!("*.{}", &name[self.encloser..]),
             };
-            let Some(stretch) = listing.telling(&place, not_before) else { return Err(place) };
+            // The apex exists, whatever changes below it.
+            let stretch = match self.step {
+                Step::Name(at) if name[at..] == *self.apex.as_str() => {
+                    listing.reaching(&place, not_before)
+                }
+                _ => listing.telling(&place, not_before),
+            };
+            let Some(stretch) = stretch else { return Err(place) };
             self.sent = self.sent.min(stretch.sent());
             let here = stretch.at(&place);
             let Step::Name(at) = self.step else {

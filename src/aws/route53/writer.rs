@@ -106,7 +106,7 @@ async fn send(
     if ready.is_ok() {
         access.turn(&bucket, namespace, urgent).await;
     }
-    let members = lock(&access.writers).take(zone, line);
+    let members = lock(&access.writers).take(zone, line, Instant::now());
     if members.is_empty() {
         if ready.is_ok() {
             access.lane(&bucket).give_back();

@@ -20,9 +20,9 @@ use crate::mail::{DomainName, HostedZoneId, NameView};
 /// So many pages are held at most.
 const PAGES: usize = 8;
 
-/// So long after the last page pages are held: who is told the zone's servers
-/// asks for names of it next.
-const HELD: SignedDuration = SignedDuration::from_secs(5);
+/// So long after they last told something pages are held: where many objects begin,
+/// those that begin last ask what the first had to read.
+const HELD: SignedDuration = SignedDuration::from_secs(30);
 
 /// When the first of what is watched is due, so is what will be within such a
 /// part of its pace: one pass reads it all.
@@ -46,10 +46,10 @@ pub(in super::super) struct ZoneView {
 pub(super) struct State {
     pub(super) board: Board<InZone, Told>,
     reading: Reading<Inspection>,
-    /// When the last page was read, while pages are held.
+    /// When a page was last read or told something, while pages are held.
     held_since: Option<Timestamp>,
-    /// Changes of ours that have ended.
-    changes: u64,
+    /// What changes of ours have ended at since the last call was drawn.
+    changed: HashSet<DomainName>,
     /// Calls in a row that are to be made again.
     in_vain: u32,
     /// Somebody reads.
@@ -63,7 +63,6 @@ pub(super) struct Call {
     /// On behalf of whom; of nobody in particular what is kept up.
     pub(super) namespace: Arc<str>,
     pub(super) rank: Rank,
-    changes: u64,
 }
 
 impl ZoneView {
@@ -76,7 +75,7 @@ impl ZoneView {
             board: Board::new(retry),
             reading: Reading::holding(PAGES),
             held_since: None,
-            changes: 0,
+            changed: HashSet::new(),
             in_vain: 0,
             served: false,
         };
@@ -112,8 +111,8 @@ impl ZoneView {
     /// them, which other names share.
     pub(in super::super) fn changed(&self, names: &HashSet<DomainName>, now: Timestamp) {
         let mut state = self.lock();
-        state.changes += 1;
-        state.forget_pages();
+        state.changed.extend(names.iter().cloned());
+        state.forget_changed(names);
         let above: HashSet<DomainName> =
             names.iter().flat_map(DomainName::ancestors_and_self).collect();
         let shares = |name: &DomainName, apex: &DomainName| {
@@ -157,6 +156,7 @@ impl State {
         if self.board.last(question).is_none_or(|sent| sent < not_before) {
             let mut look = Inspection::from(question.clone());
             if let Ok((sent, told)) = look.go_on(&self.reading.listing, not_before) {
+                self.held_since = Some(now);
                 woken = self.board.note(question, sent, told);
                 woken.retain(|object| object != sight.object());
             }
@@ -193,6 +193,13 @@ impl State {
         if self.held_since.is_some_and(|since| now >= since + HELD) && !self.is_reading() {
             self.forget_pages();
             self.board.forget_old(now);
+        }
+    }
+
+    /// Pages tell nothing of these names any more.
+    fn forget_changed(&mut self, names: &HashSet<DomainName>) {
+        for name in names {
+            self.reading.listing.changed(name.as_str());
         }
     }
 
@@ -233,7 +240,8 @@ impl State {
         }
         let (start, namespace) = next?;
         let rank = self.reading.next()?;
-        Some(Call { start, namespace, rank, changes: self.changes })
+        self.changed.clear();
+        Some(Call { start, namespace, rank })
     }
 
     /// Takes in the page that a call has brought. Returns those to be woken.
@@ -248,14 +256,12 @@ impl State {
         self.held_since = Some(now);
         let answered = self.reading.take_in(sent, &call.start, page);
         // The board knows which of what it had asked a change makes old.
-        let outdated = call.changes != self.changes;
-        if outdated {
-            self.forget_pages();
-        }
+        let changed = std::mem::take(&mut self.changed);
+        self.forget_changed(&changed);
         let mut woken = Vec::new();
         for answered in answered {
             // What is only kept up has no flight that a change could have outdated.
-            if answered.rank != Rank::Watched || !outdated {
+            if answered.rank != Rank::Watched || changed.is_empty() {
                 woken.extend(self.answered(answered, now));
             }
         }

@@ -207,7 +207,8 @@ fn apart() -> Vec<Scenario> {
         ..instant.clone()
     };
     vec![
-        Scenario { route53_scale: 1.0, ..instant.clone() },
+        // All quotas as they are.
+        Scenario { ses_scale: 1.0, route53_scale: 1.0, ..instant.clone() },
         culprit("culprit-named", true),
         culprit("culprit-unnamed", false),
     ]
