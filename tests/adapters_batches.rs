@@ -23,7 +23,7 @@ fn settings() -> Settings {
     Settings {
         route53_rate: 1000.0,
         linger: LINGER,
-        linger_max: Duration::from_secs(1),
+        linger_max: Duration::from_secs(10),
         ..Settings::default()
     }
 }
@@ -178,6 +178,27 @@ async fn a_change_that_a_person_waits_for_closes_the_batch() {
     let due = Duration::from_millis(350);
     assert!(left >= due && left < due + Duration::from_millis(10), "{left:?}");
     assert_eq!(sent(&canned)[0], ["b.example.com", "a.example.com", "c.example.com"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_a_person_joins_while_it_waits_for_its_turn_goes_before_others() {
+    let canned = Canned::default();
+    for _ in 0..10 {
+        canned.ok(&changed("C"));
+    }
+    let operator = canned.operator(Settings { route53_rate: 1.0, ..settings() }).await;
+    for n in 0..10 {
+        let actor = object(&format!("o{n}"), &[&name(&format!("o{n}"))]);
+        hand_over_to(&format!("Z{n}"), &operator, &actor, &["10 mx.example"]);
+    }
+    until_sent(&canned, 1).await;
+    let [person] = actors(["person"]);
+    hand_over_to("Z9", &operator, &person.with_urgency(), &["10 mx.example"]);
+    until_sent(&canned, 10).await;
+    let lines: Vec<_> = canned.sent().iter().map(|sent| sent.line.clone()).collect();
+    let place = lines.iter().position(|line| line.contains("/Z9/")).unwrap();
+    assert!(place <= 2, "one may have left meanwhile: {lines:?}");
+    assert_eq!(sent(&canned)[place].len(), 2, "it and who waited there");
 }
 
 #[tokio::test(start_paused = true)]

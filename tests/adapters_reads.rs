@@ -157,6 +157,39 @@ async fn so_is_one_whose_change_says_that_it_is_gone() {
     assert_eq!(operator.known(zones).await, []);
 }
 
+/// Zones `d0.com` to `d9.com` with the ids Z0 to Z9, and a rate at which they take
+/// their turns.
+async fn ten_zones() -> (Stage, Operator) {
+    let stage = Stage::new().await;
+    for n in 0..10 {
+        let zone = ZoneSpec::public(ACCOUNT, &format!("d{n}.com")).id(&format!("Z{n}"));
+        stage.sim.with(|world| world.create_zone(zone)).unwrap();
+    }
+    let mut operator = stage.operator_with(Settings { route53_rate: 5.0, ..fast() });
+    operator.knows_its_account().await;
+    (stage, operator)
+}
+
+#[tokio::test]
+async fn a_read_that_a_person_joins_while_it_waits_for_its_turn_goes_before_the_others() {
+    let (stage, operator) = ten_zones().await;
+    let (a, person) = (object("a", &[]), object("person", &[]).with_urgency());
+    let ask = |actor: &Actor, n: usize| {
+        let (zone, name) = (zone_id(&format!("Z{n}")), domain(&format!("bounce.d{n}.com")));
+        operator.aws.name(actor.sight(), &zone, &name, ANY)
+    };
+    for n in 0..10 {
+        assert_eq!(ask(&a, n), Reply::NotYet);
+    }
+    stage.until(|| stage.calls(LIST) >= 1).await;
+    assert_eq!(ask(&person, 9), Reply::NotYet);
+    stage.until(|| stage.calls(LIST) == 10).await;
+    let order: Vec<String> =
+        stage.sim.with(|world| world.calls_of(LIST).map(|call| call.targets[0].clone()).collect());
+    let place = order.iter().position(|zone| zone == "Z9").unwrap();
+    assert!(place <= 2, "one may have left meanwhile: {order:?}");
+}
+
 #[tokio::test]
 async fn what_is_held_of_a_zone_does_not_outlive_a_change_to_it() {
     let (stage, mut operator, _) = example().await;

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::future::Future;
 use std::hash::Hash;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -250,6 +251,28 @@ impl Access {
         }
         // Its sender is dropped only with the lane, which is not dropped before.
         let _ = turn.await;
+    }
+
+    /// The same of a call that many may join: once `urgent` says that a person does,
+    /// it is queued anew, before all for whom nobody waits. `changed` tells when to
+    /// look again.
+    pub(super) async fn turn_of_many(
+        self: &Arc<Self>,
+        key: &LaneKey,
+        namespace: &str,
+        urgent: impl Fn() -> bool,
+        changed: &Notify,
+    ) {
+        if !urgent() {
+            let mut turn = pin!(self.turn(key, namespace, false));
+            loop {
+                tokio::select! {
+                    () = &mut turn => return,
+                    () = changed.notified() => if urgent() { break },
+                }
+            }
+        }
+        self.turn(key, namespace, true).await;
     }
 
     pub(super) fn lane(&self, key: &LaneKey) -> Arc<Lane> {

@@ -32,7 +32,8 @@ pub(super) const SWEEP_EVERY: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Board<Q, V> {
     retry: Backoff,
-    entries: HashMap<Q, Entry<V>>,
+    /// Boxed: a table has room for many more than it holds.
+    entries: HashMap<Q, Box<Entry<V>>>,
     queue: FairQueue<Q>,
     /// When what is watched is to be asked again.
     due: BTreeSet<(Timestamp, Q)>,
@@ -154,6 +155,8 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     ) -> bool {
         let entry = self.entries.entry(question.clone()).or_default();
         entry.watchers.retain(|(other, _)| other.is_current());
+        // Nearly always the only one.
+        entry.watchers.reserve_exact(1);
         entry.watchers.push((Arc::clone(watcher), pace));
         let sent = entry.answer.as_ref().map(|(sent, _)| *sent);
         // Without an answer, one is due already.
@@ -381,7 +384,7 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
             && at <= now
             && due.is_empty()
         {
-            match self.entries.get(&question).and_then(Entry::pace) {
+            match self.entries.get(&question).and_then(|entry| entry.pace()) {
                 None => self.schedule(&question, None),
                 Some(pace) => {
                     let soon = now.checked_add(pace / early).unwrap_or(Timestamp::MAX);
@@ -431,11 +434,22 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     /// Drops what nobody wants and nobody has wanted for long.
     pub(super) fn forget_old(&mut self, now: Timestamp) {
         self.landed = 0;
-        let young = |at: Timestamp| now.duration_since(at) < MAX_AGE;
-        self.entries.retain(|_, entry| {
+        self.forget_older(now, MAX_AGE, |_| true);
+    }
+
+    /// Drops what nobody wants of `those` and nobody has for so long.
+    pub(super) fn forget_older(
+        &mut self,
+        now: Timestamp,
+        age: SignedDuration,
+        those: impl Fn(&Q) -> bool,
+    ) {
+        let young = |at: Timestamp| now.duration_since(at) < age;
+        self.entries.retain(|question, entry| {
             let answer = entry.answer.as_ref().is_some_and(|(sent, _)| young(*sent));
-            entry.flight != Flight::Idle || answer || entry.due.is_some()
+            entry.flight != Flight::Idle || answer || entry.due.is_some() || !those(question)
         });
+        self.entries.shrink_to_fit();
     }
 }
 

@@ -69,11 +69,10 @@ pub(super) enum Duty {
     /// Nobody waits: it ends.
     Nothing,
     Wait(Instant),
-    /// On behalf of this namespace, and of a person where it is urgent.
+    /// On behalf of this namespace.
     Send {
         line: LineKey,
         namespace: Arc<str>,
-        urgent: bool,
     },
 }
 
@@ -274,10 +273,7 @@ impl Writers {
         let first = lines.waiting.iter().find(|line| due(line).is_some_and(|due| due <= now));
         let duty = match first {
             _ if self.closed => Duty::Nothing,
-            Some((key, line)) => {
-                let (line, namespace, urgent) = (key.clone(), line.namespace(), line.is_urgent());
-                Duty::Send { line, namespace, urgent }
-            }
+            Some((key, line)) => Duty::Send { line: key.clone(), namespace: line.namespace() },
             None => {
                 let due = lines.waiting.iter().filter_map(due).min();
                 due.or(busy_until).map_or(Duty::Nothing, Duty::Wait)
@@ -287,6 +283,12 @@ impl Writers {
             self.zones.remove(zone);
         }
         (duty, changed)
+    }
+
+    /// Whether a person waits in a line.
+    pub(super) fn is_urgent(&self, zone: &HostedZoneId, key: &LineKey) -> bool {
+        let lines = self.zones.get(zone).into_iter().flat_map(|lines| &lines.waiting);
+        lines.filter(|(other, _)| other == key).any(|(_, line)| line.is_urgent())
     }
 
     /// The next batch of a line, which then goes behind the other lines. Empty

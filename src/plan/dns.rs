@@ -13,7 +13,9 @@ use super::world::{Fault, Question};
 use super::zone::not_delegated;
 use crate::api::{Reason, RecordState, RecordStatus};
 use crate::authority::{Place, Service};
-use crate::mail::{ChangeState, Delegation, MailFromDomain, MailFromStatus, Mx, Region, Seen, Spf};
+use crate::mail::{
+    Change, ChangeState, Delegation, MailFromDomain, MailFromStatus, Mx, Region, Seen, Spf,
+};
 
 /// Whether records that were written are seen.
 #[derive(Clone, Debug)]
@@ -168,8 +170,12 @@ impl Scene<'_> {
         if self.is_handed(name, &change.batch.changes) {
             return Ok(Some(change));
         }
-        let age = self.world.settings.max_observation_age;
-        match self.inquiry.name(&change.batch.zone, name.name(), age.min(self.resync())) {
+        // What is only added is refused where anything stands by then: many objects
+        // that begin together may share a reading that is older than a put's.
+        let adds = change.batch.changes.iter().all(|change| matches!(change, Change::Create(_)));
+        let age = self.world.settings.max_observation_age.min(self.resync());
+        let age = if adds { self.resync() } else { age };
+        match self.inquiry.name(&change.batch.zone, name.name(), age) {
             Reading::Known { .. } => Ok(Some(change)),
             _ => Ok(None),
         }

@@ -201,11 +201,11 @@ impl<'a> Inquiry<'a> {
         self.polled(question, asked, max_age)
     }
 
-    /// What stands around a name that is about to be made.
+    /// What stands around a name that is about to be made: as old as a reading of the
+    /// name itself may be.
     pub(super) fn surroundings(&self, zone: &Zone, name: &DomainName) -> Reading<&'a Surroundings> {
         let question = Question::Surroundings(zone.id.clone(), name.clone(), zone.name.clone());
-        let max_age = self.world.settings.max_observation_age;
-        self.ask_surroundings(question, self.ago(max_age))
+        self.ask_surroundings(question, self.ago(self.world.settings.resync))
     }
 
     /// Where a change is.

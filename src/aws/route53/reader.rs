@@ -88,7 +88,8 @@ async fn call(access: &Arc<Access>, view: &ZoneView, rank: Rank) {
         }
     }
     let lane = LaneKey::Route53(caller.payer());
-    access.turn(&lane, &first.namespace, first.rank == Rank::Urgent).await;
+    let urgent = || view.lock().rank(access.clock.now()) == Some(Rank::Urgent);
+    access.turn_of_many(&lane, &first.namespace, urgent, &view.changed).await;
     // Whoever has come meanwhile is among them.
     let Some(call) = draw(access, view) else { return access.lane(&lane).give_back() };
     let sent = access.clock.now();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::access::{Access, LaneKey};
@@ -85,8 +86,8 @@ async fn write(access: Arc<Access>, zone: HostedZoneId) {
                     () = changed.notified() => {}
                 }
             }
-            Duty::Send { line, namespace, urgent } => {
-                send(&access, &zone, &line, (&namespace, urgent)).await;
+            Duty::Send { line, namespace } => {
+                send(&access, &zone, &line, (&namespace, &changed)).await;
             }
         }
     }
@@ -98,13 +99,14 @@ async fn send(
     access: &Arc<Access>,
     zone: &HostedZoneId,
     line: &LineKey,
-    (namespace, urgent): (&str, bool),
+    (namespace, changed): (&str, &Notify),
 ) {
     let caller = access.caller(&line.credentials);
     let ready = caller.clients(access).await.map(|_| ());
     let bucket = LaneKey::Route53(caller.payer());
     if ready.is_ok() {
-        access.turn(&bucket, namespace, urgent).await;
+        let urgent = || lock(&access.writers).is_urgent(zone, line);
+        access.turn_of_many(&bucket, namespace, urgent, changed).await;
     }
     let members = lock(&access.writers).take(zone, line, Instant::now());
     if members.is_empty() {

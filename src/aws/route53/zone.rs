@@ -62,7 +62,6 @@ pub(super) struct Call {
     pub(super) start: Start,
     /// On behalf of whom; of nobody in particular what is kept up.
     pub(super) namespace: Arc<str>,
-    pub(super) rank: Rank,
 }
 
 impl ZoneView {
@@ -193,6 +192,9 @@ impl State {
         if self.held_since.is_some_and(|since| now >= since + HELD) && !self.is_reading() {
             self.forget_pages();
             self.board.forget_old(now);
+            // What stands around a name is asked before something is made there.
+            let around = |question: &InZone| matches!(question, InZone::Around { .. });
+            self.board.forget_older(now, HELD, around);
         }
     }
 
@@ -239,9 +241,8 @@ impl State {
             woken.extend(self.board.dropped(&look.question()));
         }
         let (start, namespace) = next?;
-        let rank = self.reading.next()?;
         self.changed.clear();
-        Some(Call { start, namespace, rank })
+        Some(Call { start, namespace })
     }
 
     /// Takes in the page that a call has brought. Returns those to be woken.

@@ -86,6 +86,19 @@ fn what_waits_does_not_have_its_name_read_again_for_waiting() {
 }
 
 #[test]
+fn what_is_only_added_may_rest_on_a_reading_as_old_as_a_resync_and_what_takes_away_not() {
+    let mut world = SmallWorld::new(ONE_REGION);
+    world.object.metadata.finalizers = Some(vec![crate::api::FINALIZER.to_owned()]);
+    let age =
+        |world: &SmallWorld, plan: &Plan| world.now.duration_since(plan.questions[&question()]);
+    let adds = hand_over(&mut world);
+    assert!(age(&world, &adds) >= minutes(9).try_into().unwrap());
+    let mut world = in_a_war();
+    let swaps = hand_over(&mut world);
+    assert!(age(&world, &swaps) <= minutes(2).try_into().unwrap());
+}
+
+#[test]
 fn a_name_that_is_being_read_is_undecided_unless_the_spec_has_changed() {
     let mut world = in_a_war();
     let first = hand_over(&mut world);

@@ -186,10 +186,10 @@ fn is_port_taken(error: &Error) -> bool {
     matches!(error, Error::Died { tail, .. } if tail.contains("address already in use"))
 }
 
-/// Servers find their own programs by nothing else, and collect garbage rarely:
-/// memory is there, and the CPUs are shared with what is tested.
-fn environment() -> [(&'static str, &'static str); 2] {
-    [("PATH", "/usr/bin:/bin"), ("GOGC", "400")]
+/// Servers find their own programs by nothing else, and collect garbage rarely as
+/// long as there is little: the CPUs are shared with what is tested.
+fn environment() -> [(&'static str, &'static str); 3] {
+    [("PATH", "/usr/bin:/bin"), ("GOGC", "400"), ("GOMEMLIMIT", "1500MiB")]
 }
 
 /// 128 bits in hexadecimal.

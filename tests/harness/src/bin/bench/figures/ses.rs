@@ -12,13 +12,15 @@ pub(crate) fn writes_per_domain(logs: &Logs, region: &str, domains: usize) -> f6
 /// How often the MAIL FROM of every identity was read in one region: reads that
 /// name an identity, by the number of identities.
 pub(crate) fn sweeps(logs: &Logs, region: &str, identities: usize) -> f64 {
+    number(named(logs, region)) / number(identities)
+}
+
+/// How many identities reads of the MAIL FROM have named.
+fn named(logs: &Logs, region: &str) -> usize {
     let reads = ["GetIdentityMailFromDomainAttributes", "GetEmailIdentity"];
     let calls = logs.calls.iter().filter(|call| call.region == region);
-    let named: usize = calls
-        .filter(|call| reads.contains(&call.action.as_str()))
-        .map(|call| call.targets.len())
-        .sum();
-    number(named) / number(identities)
+    let named = calls.filter(|call| reads.contains(&call.action.as_str()));
+    named.map(|call| call.targets.len()).sum()
 }
 
 /// Reads of one region against the least that as many sweeps need: ⌈N/100⌉ calls
@@ -29,7 +31,9 @@ pub(crate) fn sweeps(logs: &Logs, region: &str, identities: usize) -> f64 {
 pub(crate) fn reads_ratio(logs: &Logs, region: &str, identities: usize) -> Option<f64> {
     let sweeps = sweeps(logs, region, identities);
     let pages = number(identities.div_ceil(1_000));
-    let floor = sweeps * (number(identities.div_ceil(100)) + pages);
+    // The window may cut a call's worth off the last sweep.
+    let calls = number(named(logs, region).div_ceil(100));
+    let floor = calls.max(sweeps * number(identities.div_ceil(100))) + sweeps * pages;
     let reads = logs
         .calls
         .iter()
