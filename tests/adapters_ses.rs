@@ -392,7 +392,10 @@ async fn few_identities_among_many_are_not_worth_a_list() {
 
 #[tokio::test]
 async fn where_iam_allows_no_more_they_are_read_one_by_one_and_both_answers_are_taken() {
-    let (stage, mut operator, a) = example().await;
+    let (stage, _, a) = example().await;
+    // A rate at which those who read the one and the other take turns.
+    let mut operator = stage.operator_with(Settings { ses_rate: 20.0, ..fast() });
+    operator.knows_its_account().await;
     let names = many(&stage, 6);
     for action in [GET, VERIFY, LIST] {
         stage.sim.add_fault(Fault::always(Matching::action(action), Trouble::AccessDenied));

@@ -189,7 +189,7 @@ fn is_port_taken(error: &Error) -> bool {
 /// Servers find their own programs by nothing else, and collect garbage rarely as
 /// long as there is little: the CPUs are shared with what is tested.
 fn environment() -> [(&'static str, &'static str); 3] {
-    [("PATH", "/usr/bin:/bin"), ("GOGC", "400"), ("GOMEMLIMIT", "1500MiB")]
+    [("PATH", "/usr/bin:/bin"), ("GOGC", "400"), ("GOMEMLIMIT", "4GiB")]
 }
 
 /// 128 bits in hexadecimal.
