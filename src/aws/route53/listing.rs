@@ -91,25 +91,24 @@ impl<T> Listing<T> {
 
     /// What tells of a plain name as of `not_before`.
     pub(super) fn telling(&self, name: &str, not_before: Timestamp) -> Option<&Stretch<T>> {
-        let key = dotted(name);
-        self.find(name, not_before, |stretch| !stretch.has_changed(&key))
+        self.find(name, not_before, |stretch, key| !stretch.has_changed(key))
     }
 
     /// The same of a name where it does not matter what changed below it since.
     pub(super) fn reaching(&self, name: &str, not_before: Timestamp) -> Option<&Stretch<T>> {
-        self.find(name, not_before, |_| true)
+        self.find(name, not_before, |_, _| true)
     }
 
     fn find(
         &self,
         name: &str,
         not_before: Timestamp,
-        and: impl Fn(&Stretch<T>) -> bool,
+        and: impl Fn(&Stretch<T>, &str) -> bool,
     ) -> Option<&Stretch<T>> {
         let key = dotted(name);
         let newest_first = self.stretches.iter().rev();
         let mut young = newest_first.filter(|stretch| stretch.sent >= not_before);
-        young.find(|stretch| stretch.reaches(name, &key) && and(stretch))
+        young.find(|stretch| stretch.reaches(name, &key) && and(stretch, &key))
     }
 
     /// Where to read on to learn of a name.
