@@ -18,6 +18,9 @@ const OBSERVATION: Duration = Duration::from_secs(3);
 /// its way then to arrive.
 const WORD: Duration = Duration::from_secs(3);
 
+/// How many events a story has.
+const STORY: usize = 40;
+
 /// What belongs to others.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -40,6 +43,20 @@ pub(crate) struct Ledger {
 struct Held {
     domain: String,
     since: SimTime,
+}
+
+/// What is left over, and where.
+#[derive(Debug)]
+pub(crate) struct Orphan {
+    /// A name, or an identity.
+    pub(crate) at: String,
+    pub(crate) what: String,
+}
+
+impl Orphan {
+    fn new(at: &str, what: String) -> Self {
+        Self { at: at.to_owned(), what }
+    }
 }
 
 impl Ledger {
@@ -166,6 +183,35 @@ impl Ledger {
         self.settings.remove(identity);
     }
 
+    /// What happened at a name, or to an identity that it lies in, for a person
+    /// who asks why: not what others edit beside a marker.
+    pub(crate) fn story(world: &World, of: &str) -> Vec<String> {
+        let told = world.events().iter().filter_map(|event| match &event.kind {
+            EventKind::RecordSet { name, kind, from, to, change, .. } if name.plain() == of => {
+                let (from, to) = (values(from.as_ref()), values(to.as_ref()));
+                let marker = |values: &[String]| values.iter().find(|v| is_marker(v)).cloned();
+                let aside = *kind == RecordType::TXT && marker(from) == marker(to);
+                let change = change.as_deref().or((!aside).then_some("others"))?;
+                Some(format!("{:?} {change}: {kind} {from:?} became {to:?}", event.at))
+            }
+            EventKind::MailFromPut { identity, domain, behavior }
+                if lies_in(of, &identity.identity) =>
+            {
+                let region = &identity.region;
+                Some(format!("{:?} put in {region}: {domain:?} {behavior}", event.at))
+            }
+            EventKind::MailFromStatus { identity, domain, to, .. }
+                if lies_in(of, &identity.identity) =>
+            {
+                let region = &identity.region;
+                Some(format!("{:?} SES in {region}: {domain:?} {to:?}", event.at))
+            }
+            _ => None,
+        });
+        let told: Vec<String> = told.collect();
+        told[told.len().saturating_sub(STORY)..].to_vec()
+    }
+
     /// A write of the operator at a name or an identity: a domain that it has had
     /// time to know for barred is none of its.
     fn trespass(&mut self, at: SimTime, name: &str) {
@@ -181,7 +227,7 @@ impl Ledger {
 
     /// What stands at the names below `domain` that nobody else made: left over,
     /// once the last object is gone.
-    pub(crate) fn left_over(&self, world: &World, zone: &str, keys: &[IdentityKey]) -> Vec<String> {
+    pub(crate) fn left_over(&self, world: &World, zone: &str, keys: &[IdentityKey]) -> Vec<Orphan> {
         let mut left = Vec::new();
         for set in world.zone(zone).into_iter().flat_map(Zone::records) {
             if ![RecordType::MX, RecordType::TXT].contains(&set.kind) {
@@ -194,7 +240,8 @@ impl Ledger {
                 plain || spf.any(|record| record.is_all_theirs(value))
             };
             let ours = set.values.iter().filter(|value| !is_theirs(value));
-            left.extend(ours.map(|value| format!("{} {} {value}", set.name, set.kind)));
+            let at = set.name.plain();
+            left.extend(ours.map(|value| Orphan::new(&at, format!("{} {value}", set.kind))));
         }
         for key in keys {
             let held = world.mail_from(&key.account, &key.region, &key.identity);
@@ -202,7 +249,7 @@ impl Ledger {
             if let Some((domain, _)) =
                 held.filter(|(d, _)| self.settings.get(key).map(|held| &held.domain) != Some(d))
             {
-                left.push(format!("{} in {}: {domain}", key.identity, key.region));
+                left.push(Orphan::new(&key.identity, format!("in {}: {domain}", key.region)));
             }
         }
         left

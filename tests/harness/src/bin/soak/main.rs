@@ -10,6 +10,7 @@ mod person;
 mod setting;
 mod spf;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +21,7 @@ use clap::Parser;
 use fastrand::Rng;
 use harness::Operator;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Orphan};
 use crate::others::Others;
 use crate::person::{Act, People};
 use crate::setting::{Setting, furnish, slots};
@@ -132,7 +133,7 @@ async fn start(setting: &Setting) -> Result<Operator, Failure> {
 }
 
 fn judge(setting: &Setting, others: &Others, acts: u64) -> Result<(), Failure> {
-    let left: Vec<String> = others.ledger(|ledger| {
+    let left: Vec<Orphan> = others.ledger(|ledger| {
         setting.simulator.with(|world| {
             let left = slots()
                 .filter(|slot| !slot.forgets())
@@ -145,7 +146,13 @@ fn judge(setting: &Setting, others: &Others, acts: u64) -> Result<(), Failure> {
         println!("harmed: {harm}");
     }
     for orphan in &left {
-        println!("left over: {orphan}");
+        println!("left over: {} {}", orphan.at, orphan.what);
+    }
+    for at in left.iter().map(|orphan| &orphan.at).collect::<BTreeSet<_>>() {
+        println!("what happened at {at}:");
+        for event in setting.simulator.with(|world| Ledger::story(world, at)) {
+            println!("  {event}");
+        }
     }
     println!("{}", line(setting, others, acts));
     if harmed.is_empty() && left.is_empty() {

@@ -57,7 +57,8 @@ impl People {
         }
         match rng.u16(0..1600) {
             0..=159 => self.apply(&object, &spec(slot, rng)).await?,
-            160..=191 => self.delete(&object).await?,
+            160..=191 if slot.forgets() => self.delete(&object).await?,
+            160..=191 => self.tidy_away(&object).await?,
             192..=223 if slot.forgets() => self.wipe(&object).await?,
             224..=271 => self.trouble(rng),
             272..=319 => self.ask(&object, rng).await?,
@@ -75,6 +76,9 @@ impl People {
     /// Makes an object or changes its spec; one that cannot be changed so, or is
     /// on its way out, is left as it is.
     async fn apply(&self, object: &str, spec: &Value) -> Result<(), Failure> {
+        if self.is_leaving(object).await? {
+            return Ok(());
+        }
         let name = object.rsplit('/').next();
         let applied = json!({
             "apiVersion": "mailfrom.dev/v1alpha1", "kind": "SesMailFrom",
@@ -82,6 +86,23 @@ impl People {
         });
         let uri = format!("{object}?fieldManager=person&force=true");
         self.send("PATCH", &uri, "application/apply-patch+yaml", &applied).await
+    }
+
+    /// Whether an object is on its way out. Nobody but these people deletes any.
+    async fn is_leaving(&self, object: &str) -> Result<bool, Failure> {
+        let get = http::Request::get(object).body(Vec::new())?;
+        match self.client.request::<Value>(get).await {
+            Ok(found) => Ok(!found["metadata"]["deletionTimestamp"].is_null()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Deletes an object in the one mode in which what is its own goes with it.
+    async fn tidy_away(&self, object: &str) -> Result<(), Failure> {
+        let tidy = json!({"spec": {"deletionPolicy": "Delete", "mode": "Manage"}});
+        self.send("PATCH", object, "application/merge-patch+json", &tidy).await?;
+        self.delete(object).await
     }
 
     async fn delete(&self, object: &str) -> Result<(), Failure> {
@@ -140,9 +161,7 @@ impl People {
         self.give_leave().await?;
         let paths = |slot: Slot| slot.objects().into_iter().map(move |name| path(slot, &name));
         for object in slots().flat_map(paths) {
-            let tidy = json!({"spec": {"deletionPolicy": "Delete", "mode": "Manage"}});
-            self.send("PATCH", &object, "application/merge-patch+json", &tidy).await?;
-            self.delete(&object).await?;
+            self.tidy_away(&object).await?;
         }
         let list = "/apis/mailfrom.dev/v1alpha1/sesmailfroms";
         wait_until("every object is gone", limit, async || {

@@ -42,7 +42,9 @@ const DURATIONS: [(&str, &str); 20] = [
     ("--resync", "1s"),
     ("--restart-pause-min", "1s"),
     ("--restart-pause-max", "4s"),
-    ("--put-hold-off", "300ms"),
+    // Longer than SES may answer with what was before a put; status tells whole
+    // seconds.
+    ("--put-hold-off", "1300ms"),
     ("--stall-grace", "2s"),
     // Longer than any policy stays away: nothing is left in place.
     ("--authority-grace", "10m"),
@@ -110,8 +112,8 @@ impl Slot {
         self.0 == 5
     }
 
-    /// Whether statuses are wiped there: then names that drained are forgotten, and
-    /// what stands at them stays.
+    /// Whether statuses are wiped there and objects deleted in any mode: then names
+    /// that drained are forgotten, or nothing is touched, and what stands stays.
     pub(crate) fn forgets(self) -> bool {
         self.0 == 0 || self.0 == 4
     }
