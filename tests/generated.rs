@@ -3,14 +3,14 @@
 //! instead of compared.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{fmt::Write, fs, path::Path};
+use std::{fmt::Write, fs};
 
 use serde_json::json;
 use ses_mailfrom::api::{self, ConditionType, Progress, Reason, SesMailFrom};
 use ses_mailfrom::iam::{self, Holder, Need, Part, Reads};
 
 fn fresh(path: &str, wanted: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let file = harness::workspace_dir().join(path);
     if std::env::var_os("SES_MAILFROM_GENERATE").is_some() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, wanted).unwrap();
@@ -72,7 +72,7 @@ fn iam_policy() -> String {
 }
 
 fn read(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+    fs::read_to_string(harness::workspace_dir().join(path)).unwrap()
 }
 
 /// `page` with what stands between the comment `name` and the next `end` replaced.

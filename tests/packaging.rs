@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 
-use harness::ControlPlane;
+use harness::{ControlPlane, workspace_dir};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -24,10 +24,6 @@ fn by_name(objects: impl IntoIterator<Item = Value>) -> Objects {
     objects.into_iter().map(|object| (key(&object), object)).collect()
 }
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
 fn documents(yaml: &str) -> Vec<Value> {
     let all =
         serde_yaml_ng::Deserializer::from_str(yaml).map(|text| Value::deserialize(text).unwrap());
@@ -37,13 +33,19 @@ fn documents(yaml: &str) -> Vec<Value> {
 /// `helm template` with `values` over the chart's, or what it said when it refused.
 fn helm(values: &Value) -> Result<Objects, String> {
     let bin = std::env::var_os("HELM_BIN").filter(|dir| !dir.is_empty());
-    let helm = root().join(bin.map_or_else(|| "target/helm".into(), PathBuf::from)).join("helm");
+    let helm =
+        workspace_dir().join(bin.map_or_else(|| "target/helm".into(), PathBuf::from)).join("helm");
     assert!(helm.is_file(), "no {}: run `make helm`", helm.display());
     let args = ["template", "any-release", CHART, "--include-crds", "--namespace", NAMESPACE];
     let values = values.as_object().unwrap().iter();
     let sets = values.map(|(name, value)| format!("--set-json={name}={value}"));
-    let output =
-        Command::new(helm).args(args).args(sets).current_dir(root()).env_clear().output().unwrap();
+    let output = Command::new(helm)
+        .args(args)
+        .args(sets)
+        .current_dir(workspace_dir())
+        .env_clear()
+        .output()
+        .unwrap();
     if output.status.success() {
         Ok(by_name(documents(&String::from_utf8(output.stdout).unwrap())))
     } else {
@@ -220,7 +222,8 @@ fn the_chart_refuses_values_that_it_would_ignore_or_break_on() {
 #[test]
 fn versions_agree() {
     let version = env!("CARGO_PKG_VERSION");
-    let chart = documents(&fs::read_to_string(root().join(CHART).join("Chart.yaml")).unwrap());
+    let chart =
+        documents(&fs::read_to_string(workspace_dir().join(CHART).join("Chart.yaml")).unwrap());
     assert_eq!(chart[0]["version"], version);
     assert_eq!(chart[0]["appVersion"], version);
     let rendered = helm(&json!({})).unwrap();
@@ -306,13 +309,13 @@ async fn the_operator_may_do_its_work_and_nothing_near_it() {
 #[tokio::test]
 async fn samples_and_the_readmes_examples_are_accepted() {
     let plane = installed().await;
-    let samples = root().join("deploy/samples");
+    let samples = workspace_dir().join("deploy/samples");
     let create = ["create", "--dry-run=server", "-o", "name", "-f", samples.to_str().unwrap()];
     let names = plane.kubectl(create).await.unwrap();
     let names: Vec<_> = names.lines().map(|name| name.rsplit('/').next().unwrap()).collect();
     assert_eq!(names, ["example-com", "undelegated-example"]);
 
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let readme = fs::read_to_string(workspace_dir().join("README.md")).unwrap();
     let blocks = readme.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
     let blocks: Vec<_> = blocks.filter(|block| block.contains("kind: ")).collect();
     assert_eq!(blocks.len(), 2, "a policy and an object");

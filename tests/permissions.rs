@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use harness::audit::{Permission, Request, kept_requests};
@@ -23,7 +22,7 @@ fn texts(value: &Value) -> Vec<String> {
 
 /// What the roles that are bound to the operator grant.
 fn granted() -> BTreeSet<Permission> {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.yaml");
+    let file = harness::workspace_dir().join("deploy/rbac.yaml");
     let yaml = std::fs::read_to_string(file).expect("deploy/rbac.yaml");
     let all = serde_yaml_ng::Deserializer::from_str(&yaml);
     let objects: Vec<Value> = all.map(|text| Value::deserialize(text).expect("YAML")).collect();

@@ -2,7 +2,6 @@
 //! `tests/permissions.rs` says the same of RBAC.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use aws_simulator::{Outcome, RecordType, Service};
 use serde_json::{Value, json};
@@ -35,7 +34,7 @@ fn texts(value: &Value) -> Vec<String> {
 
 /// The actions that the documented IAM policy allows.
 fn allowed() -> BTreeSet<String> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/iam-policy.json");
+    let file = harness::workspace_dir().join("docs/iam-policy.json");
     let text = std::fs::read_to_string(file).expect("docs/iam-policy.json");
     let policy: Value = serde_json::from_str(&text).expect("JSON");
     let statements = policy["Statement"].as_array().expect("statements");

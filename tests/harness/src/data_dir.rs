@@ -72,10 +72,13 @@ impl Drop for DataDir {
     }
 }
 
-/// The workspace's folder.
-pub(crate) fn workspace_dir() -> PathBuf {
-    // This crate lies two folders below it.
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned()
+/// The workspace's folder: the current one, or the next above it that holds
+/// Cargo.lock. Cargo and make start in it or below it. A path that was compiled in
+/// would be another checkout's where two of them share a target folder.
+pub fn workspace_dir() -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let holds = |dir: &&Path| dir.join("Cargo.lock").is_file();
+    here.ancestors().find(holds).unwrap_or(&here).to_owned()
 }
 
 /// Cargo's target folder: `CARGO_TARGET_DIR`, else `target` of the workspace.

@@ -32,7 +32,7 @@ mod watched;
 
 pub use access::Access;
 pub use control_plane::ControlPlane;
-pub use data_dir::target_dir;
+pub use data_dir::{target_dir, workspace_dir};
 pub use deployment::Deployment;
 pub use error::Error;
 pub use gate::{ApiGate, ApiRequest, Hit, Side};
