@@ -1,6 +1,8 @@
 //! What stands already and is not ours: whether `adoptionPolicy` takes it, and
 //! where what is ours came from.
 
+use jiff::Timestamp;
+
 use super::finding::Finding;
 use super::inquiry::after;
 use super::name_plan::NamePlan;
@@ -119,10 +121,12 @@ impl Scene<'_> {
         Some(origin.unwrap_or(Origin::Adopted))
     }
 
-    /// Whether SES may still show what it held before our last put.
-    pub(super) fn may_be_stale(&self, region: &Region) -> bool {
+    /// Until when SES may still show what it held before our last put. `None`
+    /// where it does not any more.
+    pub(super) fn stale_until(&self, region: &Region) -> Option<Timestamp> {
         let put = self.region_status(region).and_then(|status| status.last_put_time.as_ref());
-        put.is_some_and(|put| self.world.now < after(put.0, self.world.settings.put_hold_off))
+        let due = after(put?.0, self.world.settings.put_hold_off);
+        (self.world.now < due).then_some(due)
     }
 
     /// Why an MX that stands at a name without our marker is left alone.

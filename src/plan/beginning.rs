@@ -9,7 +9,7 @@ use super::scene::{Holding, Scene};
 use super::survey::{self, Mark, Surveyed};
 use crate::api::{Reason, RecordState};
 use crate::authority::{Place, Service};
-use crate::mail::{MailFromDomain, Region, Verification};
+use crate::mail::{MailFromDomain, Origin, Region, Verification};
 
 impl<'a> Scene<'a> {
     /// Whether a name without our marker may be published at: nothing stands
@@ -49,6 +49,14 @@ impl<'a> Scene<'a> {
         // all have been heard. One that cannot be read holds nobody up.
         let waits = |region: &Region| matches!(self.regions.get(region), Some(Reading::Waiting));
         if group.iter().any(waits) {
+            return Err(Box::new(self.unread_name(name, self.said_records(name), None)));
+        }
+        // An owner that leaves clears SES before it takes its marker away: what is
+        // found beside a name without one is adopted only if it still stands then.
+        let adopted = |region: &&&Region| self.taking(region, name) == Some(Origin::Adopted);
+        let (domain, since) = (&self.desired.domain, surveyed.sent);
+        let outlives = |region: &Region| self.inquiry.is_read_since(domain, region, since);
+        if !admissible.iter().filter(adopted).all(|region| outlives(region)) {
             return Err(Box::new(self.unread_name(name, self.said_records(name), None)));
         }
         if admissible.is_empty() {

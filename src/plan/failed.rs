@@ -5,10 +5,10 @@ use super::finding::Finding;
 use super::inquiry::after;
 use super::name_plan::{NamePlan, Stance};
 use super::puts::{Intent, Step};
-use super::scene::Scene;
+use super::scene::{Holding, Scene};
 use super::window::restart_pause;
 use crate::api::{Progress, Reason, RegionStatus};
-use crate::mail::{BehaviorOnMxFailure, MailFromDomain, Region};
+use crate::mail::{BehaviorOnMxFailure, MailFromDomain, MailFromStatus, Region};
 
 impl Scene<'_> {
     /// SES gave up. It never tries again by itself, so we start it again, once
@@ -24,7 +24,10 @@ impl Scene<'_> {
         let gave_up = format!("SES in {region} gave up on the MX of {target}");
         let foreign_mx = name.mx_region.as_ref().filter(|mx| *mx != region);
         let restarted = status.restarts >= 1 && !put_did_nothing(&status);
-        if let Some(mx) = foreign_mx.filter(|_| restarted && name.dns == DnsVerdict::Right) {
+        let accused = |mx: &&Region| self.saw_it_all_along(mx, target, &status);
+        if let Some(mx) =
+            foreign_mx.filter(accused).filter(|_| restarted && name.dns == DnsVerdict::Right)
+        {
             return Step::Rest(Finding::new(
                 Reason::SharedMxNotAccepted,
                 format!("{gave_up}, which names the endpoint of {mx}, also after a restart"),
@@ -60,6 +63,25 @@ impl Scene<'_> {
             DnsVerdict::Right => {}
         }
         self.restart(target, name, &status, stored, &gave_up)
+    }
+
+    /// Whether the region whose endpoint the MX names has seen it since before the
+    /// last put of the one that gave up: else the MX may just not have been there.
+    /// One that is not told of the name says nothing either way.
+    fn saw_it_all_along(
+        &self,
+        mx: &Region,
+        target: &MailFromDomain,
+        gave_up: &RegionStatus,
+    ) -> bool {
+        match self.holding(mx) {
+            Holding::Ours(held, _) if held == *target => {}
+            _ => return true,
+        }
+        let seen = self.mirrored(mx);
+        let since = seen.since.filter(|_| seen.mail_from_status == MailFromStatus::Success);
+        let last_put = gave_up.last_put_time.as_ref();
+        since.zip(last_put).is_some_and(|(since, put)| since.0 <= put.0)
     }
 
     fn restart(

@@ -138,6 +138,18 @@ impl<'a> Inquiry<'a> {
         }
     }
 
+    /// Whether the MAIL FROM setting of an identity was asked for at `not_before` or
+    /// later.
+    pub(super) fn is_read_since(
+        &self,
+        domain: &DomainName,
+        region: &Region,
+        not_before: Timestamp,
+    ) -> bool {
+        let question = Question::MailFrom(domain.clone(), region.clone());
+        matches!(self.ask_mail_from(question, not_before), Reading::Known { .. })
+    }
+
     /// Whether an identity is there and verified, kept up at `max_age`.
     pub(super) fn verification(
         &self,

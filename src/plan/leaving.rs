@@ -43,7 +43,8 @@ impl Scene<'_> {
         }
         match holding {
             Holding::Unknown => Some(self.unread_leaving(region, None)),
-            Holding::Missing | Holding::Foreign(_) => None,
+            Holding::Missing => None,
+            Holding::Foreign(_) => self.taken_over(region, status),
             Holding::Empty => self.cleared(region, status),
             Holding::Ours(..) if self.is_left_in_place(region) => None,
             Holding::Ours(held, _) => {
@@ -90,6 +91,15 @@ impl Scene<'_> {
         let due = self.doubted_until(region)?;
         self.inquiry.wake_at(due);
         let text = format!("making sure that SES in {region} holds nothing of ours");
+        Some(self.waiting(Finding::new(Reason::SettingMailFrom, text), status))
+    }
+
+    /// Somebody else has set another name, or SES shows what it held before our last
+    /// put.
+    fn taken_over(&self, region: &Region, status: RegionStatus) -> Option<RegionPlan> {
+        let due = self.stale_until(region)?;
+        self.inquiry.wake_at(due);
+        let text = format!("making sure of what SES in {region} holds");
         Some(self.waiting(Finding::new(Reason::SettingMailFrom, text), status))
     }
 
@@ -190,18 +200,24 @@ impl Scene<'_> {
 
     /// A region whose setting of ours names, or may name, the name.
     fn holder(&self, name: &MailFromDomain, marker: &Marker) -> Option<&Region> {
-        let may_hold = |region: &Region| {
+        let was_told = |region: &Region| {
             let status = self.region_status(region).and_then(|s| s.mail_from_domain.as_deref());
-            marker.regions.contains_key(region.as_str()) || status == Some(name.as_str())
+            status == Some(name.as_str())
         };
+        let may_hold =
+            |region: &Region| marker.regions.contains_key(region.as_str()) || was_told(region);
         let holds = |region: &&Region| match self.holding(region) {
-            Holding::Ours(held, _) => held == *name && !self.is_left_in_place(region),
+            Holding::Ours(held, _) if held == *name => !self.is_left_in_place(region),
+            // It may be what SES held before our last put, which named this one.
+            Holding::Ours(..) | Holding::Foreign(_) => {
+                self.stale_until(region).is_some() && was_told(region)
+            }
             Holding::Unknown => may_hold(region),
             Holding::Empty => {
                 let leaves = || self.desired.deleting && self.leaving_region(region).is_some();
                 may_hold(region) && (self.doubted_until(region).is_some() || leaves())
             }
-            _ => false,
+            Holding::Missing => false,
         };
         self.regions.keys().find(holds)
     }

@@ -54,7 +54,7 @@ impl Scene<'_> {
         let ours = self.named(region);
         let account = self.answering(Service::Ses).filter(|_| ours.is_some()).cloned();
         // Just after a put, status knows better than SES what was set and by whom.
-        let ours = if self.may_be_stale(region) { None } else { ours };
+        let ours = if self.stale_until(region).is_some() { None } else { ours };
         let origin = self.setting_origin(region).filter(|_| ours.is_some()).or(old.origin);
         let adopted = origin == Some(Origin::Adopted);
         let tried = old.reject_tried_generation.filter(|tried| *tried == self.desired.generation);

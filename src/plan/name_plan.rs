@@ -19,6 +19,8 @@ pub(super) struct NamePlan {
     /// What status is to say of its records.
     pub records: Vec<RecordStatus>,
     pub stance: Stance,
+    /// Whether all stands as the spec wants it.
+    pub right: bool,
     /// Whether regions that refuse mail must be lowered before the MX is swapped.
     pub lowering: bool,
     /// Whose endpoint the MX names.
@@ -70,6 +72,7 @@ impl NamePlan {
             change: None,
             records,
             stance: Stance::Open,
+            right: false,
             lowering: false,
             mx_region: None,
             listed: BTreeMap::new(),

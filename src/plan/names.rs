@@ -193,8 +193,8 @@ impl<'a> Scene<'a> {
         let place = Place::Name(name.clone());
         let repaired = self.repaired(surveyed, wanted, &difference);
         let mut records = self.record_statuses(surveyed, wanted, &difference, conflicts);
-        let handed = self.is_handed(name, &difference.changes);
-        if self.count_repairs(&mut records, &repaired, &place, handed) {
+        let again = self.is_repaired_again(name, &difference.changes);
+        if self.count_repairs(&mut records, &repaired, &place, again) {
             let text = format!(
                 "the {} at {name} was repaired three times within {}; something else keeps changing it",
                 repaired[0],
@@ -285,7 +285,7 @@ impl<'a> Scene<'a> {
             }
         }
         let stance = if ready { Stance::Ready } else { Stance::Open };
-        NamePlan { finding, records, stance, ..draft }
+        NamePlan { finding, records, stance, right: ready, ..draft }
     }
 
     /// What was seen in DNS already, and no status says yet, counts as seen.
@@ -322,6 +322,13 @@ impl<'a> Scene<'a> {
     pub(super) fn is_handed(&self, name: &MailFromDomain, changes: &[Change]) -> bool {
         let handed = self.world.memory.handed.get(name.name());
         handed.is_some_and(|handed| handed.batch.changes == changes)
+    }
+
+    /// Whether a repair by these changes is counted already: they were handed over,
+    /// or a try failed and the name did not come right since.
+    pub(super) fn is_repaired_again(&self, name: &MailFromDomain, changes: &[Change]) -> bool {
+        let faults = &self.world.memory.faults;
+        self.is_handed(name, changes) || faults.contains_key(&Place::Name(name.clone()))
     }
 
     /// Shown in Route 53's own log of changes.

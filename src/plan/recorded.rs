@@ -56,37 +56,37 @@ impl Scene<'_> {
     /// Tells whether another repair would feed a war, and forgets old repairs.
     /// The repair to come is counted by its write-ahead: what is reported while
     /// it waits for quota has not been done, and status says what was there. One
-    /// that was handed over is counted already.
+    /// that was handed over or was lost is counted already.
     pub(super) fn count_repairs(
         &self,
         records: &mut [RecordStatus],
         repaired: &[RecordType],
         place: &Place,
-        handed: bool,
+        again: bool,
     ) -> bool {
         let mut looping = false;
         for record in records {
             let counted = self.counted_repairs(&record.repair_times);
-            let is_repaired = repaired.iter().any(|rtype| rtype.as_str() == record.rtype);
-            record.repair_times = match is_repaired {
-                true if Self::is_loop(&counted) && !handed => {
-                    looping = true;
-                    record.state = RecordState::Conflict;
-                    counted
+            if !repaired.iter().any(|rtype| rtype.as_str() == record.rtype) {
+                record.repair_times = self.settled_repairs(counted, place);
+                continue;
+            }
+            let stored = self
+                .stored
+                .records
+                .iter()
+                .find(|stored| (&stored.name, &stored.rtype) == (&record.name, &record.rtype));
+            let feeds_a_war = Self::is_loop(&counted) && !again;
+            looping |= feeds_a_war;
+            record.repair_times = counted;
+            match stored {
+                Some(stored) if !feeds_a_war || stored.state == RecordState::Conflict => {
+                    record.state = stored.state;
+                    record.since.clone_from(&stored.since);
                 }
-                true => {
-                    let stored =
-                        self.stored.records.iter().find(|stored| {
-                            stored.name == record.name && stored.rtype == record.rtype
-                        });
-                    if let Some(stored) = stored {
-                        record.state = stored.state;
-                        record.since.clone_from(&stored.since);
-                    }
-                    counted
-                }
-                false => self.settled_repairs(counted, place),
-            };
+                _ if feeds_a_war => record.state = RecordState::Conflict,
+                _ => {}
+            }
         }
         looping
     }

@@ -206,7 +206,14 @@ pub(super) fn removal(
         said if whole && Spf::is_spf(&said) => spf::left_of(value, &said, &marker.spf),
         _ => Some(value.clone()),
     };
-    let left: Vec<String> = txt.values.iter().zip(txt_texts(txt)).filter_map(left_of).collect();
+    let mut left: Vec<String> = Vec::new();
+    for value in txt.values.iter().zip(txt_texts(txt)).filter_map(left_of) {
+        // Without our terms a record may be the very one that somebody put beside
+        // it, and Route 53 takes no value twice.
+        if !left.contains(&value) {
+            left.push(value);
+        }
+    }
     if left == txt.values {
         return changes;
     }

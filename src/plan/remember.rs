@@ -111,6 +111,10 @@ impl Scene<'_> {
             if plan.is_read() && seen && plan.change.is_none() {
                 memory.changes.remove(name.name());
             }
+            if plan.right {
+                // What failed there was done all the same, or by somebody else.
+                memory.faults.remove(&Place::Name(name.clone()));
+            }
             let troubled = self.desired.names.get(name).into_iter().flatten().any(|region| {
                 let status = decided.regions.get(region).and_then(|plan| plan.status.as_ref());
                 status.is_some_and(|status| status.mail_from_status == MailFromStatus::Failed)

@@ -17,7 +17,7 @@ use super::world::{Digest, World};
 use super::zone::{self, ZoneChoice};
 use crate::api::{Reason, RecordStatus, RegionStatus, SesMailFromStatus};
 use crate::authority::{Denial, Place, Service};
-use crate::mail::{HostedZoneId, MailFrom, MailFromDomain, MailFromStatus, Origin, Region};
+use crate::mail::{HostedZoneId, MailFrom, MailFromDomain, MailFromStatus, Marker, Origin, Region};
 
 /// One plan's view of the world.
 #[derive(Debug)]
@@ -204,11 +204,11 @@ impl<'a> Scene<'a> {
                 Survey::NoZone(Finding::of_fault(&fault))
             }
             Reading::Failed(fault) => Survey::Failed(fault),
-            Reading::Known { value, .. } => {
+            Reading::Known { value, sent } => {
                 let txt = value.simple(&crate::mail::RecordType::Txt);
                 let texts = txt.map(txt_texts).unwrap_or_default();
                 let mark = Mark::read(&texts, self.world.standing.owner());
-                Survey::Known(Surveyed { zone, view: value, mark })
+                Survey::Known(Surveyed { zone, sent, view: value, mark })
             }
         }
     }
@@ -313,12 +313,16 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// The marker that decides who holds a region: the one at the name that
-    /// SES holds, else the one at the name that we want there.
+    /// The marker that decides who holds a region: the one at the name that SES
+    /// holds, else the one at the name that we want there, where it lists the region.
     pub(super) fn deciding_mark(&self, region: &Region) -> Option<&Mark> {
         let held = self.regions.get(region).and_then(|r| held_name(r, &self.desired));
-        let name = held.as_ref().or_else(|| self.desired.regions.get(region))?;
-        self.surveyed(name).map(|surveyed| &surveyed.mark)
+        if let Some(name) = held {
+            return self.surveyed(&name).map(|surveyed| &surveyed.mark);
+        }
+        let mark = &self.surveyed(self.desired.regions.get(region)?)?.mark;
+        let lists = |marker: &Marker| marker.regions.contains_key(region.as_str());
+        mark.marker().is_some_and(lists).then_some(mark)
     }
 
     /// When the region's identity was read.

@@ -1,5 +1,7 @@
 //! What stands at a MAIL FROM domain, and whose it is.
 
+use jiff::Timestamp;
+
 use super::desired::Desired;
 use super::finding::Finding;
 use super::inquiry::{Inquiry, Reading};
@@ -28,6 +30,8 @@ pub(super) enum Survey<'a> {
 #[derive(Debug)]
 pub(super) struct Surveyed<'a> {
     pub zone: Zone,
+    /// When the view was asked for.
+    pub sent: Timestamp,
     pub view: &'a NameView,
     pub mark: Mark,
 }

@@ -60,7 +60,7 @@ fn choose_as_of(
     if let Some(id) = &desired.zone {
         return match zones.iter().find(|zone| zone.id == *id) {
             Some(zone) => match usable(zone, name) {
-                Ok(()) => confirm(inquiry, settings, &[zone], name),
+                Ok(()) => confirm(inquiry, settings, &[zone], name, desired.deleting),
                 Err(refused) => ZoneChoice::Refused(refused),
             },
             None => ZoneChoice::Refused(Finding::new(
@@ -69,7 +69,7 @@ fn choose_as_of(
             )),
         };
     }
-    search(inquiry, settings, zones, name)
+    search(inquiry, settings, zones, name, desired.deleting)
 }
 
 fn search(
@@ -77,6 +77,7 @@ fn search(
     settings: &Settings,
     zones: &[Zone],
     name: &DomainName,
+    deleting: bool,
 ) -> ZoneChoice {
     let public: Vec<&Zone> = zones.iter().filter(|zone| !zone.private).collect();
     if public.is_empty() {
@@ -89,7 +90,7 @@ fn search(
         };
         return ZoneChoice::Refused(Finding::new(Reason::ZoneNotFound, found));
     }
-    confirm(inquiry, settings, &public, name)
+    confirm(inquiry, settings, &public, name, deleting)
 }
 
 /// The first of `zones`, longest name first, that the parent delegates to.
@@ -98,6 +99,7 @@ fn confirm(
     settings: &Settings,
     zones: &[&Zone],
     name: &DomainName,
+    deleting: bool,
 ) -> ZoneChoice {
     let mut refused = None;
     for zone in zones {
@@ -125,7 +127,12 @@ fn confirm(
         }
     }
     match refused {
-        Some(refused) => ZoneChoice::Refused(refused),
+        // What is ours is taken away where it stands, whoever is asked for the name.
+        Some(refused) => {
+            let mut standing = zones.iter().filter(|zone| deleting && usable(zone, name).is_ok());
+            let zone = standing.next().map(|zone| (*zone).clone());
+            zone.map_or(ZoneChoice::Refused(refused), ZoneChoice::Chosen)
+        }
         None => ZoneChoice::Waiting,
     }
 }

@@ -95,8 +95,8 @@ fn excuses(stage: &Stage, object: &SesMailFrom) -> Vec<Reason> {
     let ses = stage.aws.with(|world| world.config().ses.clone());
     let spec = &object.spec;
     let reject = spec.behavior_on_mx_failure == BehaviorOnMxFailure::RejectMessage;
-    // SES takes the Success back whenever RejectMessage is asked for.
-    if reject && ses.behavior_put == BehaviorPut::Resets {
+    // SES takes the Success back whenever RejectMessage is asked for, or just then.
+    if reject && (ses.behavior_put == BehaviorPut::Resets || stage.others.has(Mark::Dropped)) {
         excuses.push(Reason::RejectMessageUnreachable);
     }
     // SES never says Success for a name whose MX is another region's.

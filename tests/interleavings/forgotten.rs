@@ -67,7 +67,8 @@ fn marked(world: &World, actor: &Actor) -> Places {
 fn reach(aws: &Simulator, actor: &Actor, object: &SesMailFrom) -> Places {
     let spec = &object.spec;
     let name = |sub: &str| format!("{sub}.{}", spec.domain);
-    let mut names: Places = [name(&spec.subdomain)].into();
+    let shares = spec.regions.iter().any(|region| region.subdomain.is_none());
+    let mut names: Places = shares.then(|| name(&spec.subdomain)).into_iter().collect();
     names.extend(spec.regions.iter().filter_map(|r| r.subdomain.as_deref().map(name)));
     let mut regions: Places = spec.regions.iter().map(|r| r.name.clone()).collect();
     aws.with(|world| {

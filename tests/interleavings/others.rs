@@ -23,6 +23,8 @@ pub(crate) enum Mark {
     Foreign,
     /// Somebody took a marker away, and with it the proof that a value is ours.
     Unmarked,
+    /// SES dropped a Success without being told anything.
+    Dropped,
 }
 
 /// All others, wherever they act from.
@@ -184,6 +186,7 @@ impl Others {
                     }
                 }
                 SesEdit::Force(status) => {
+                    self.mark(Mark::Dropped);
                     if let Some(name) = &name {
                         let _ = world.force_mail_from(
                             ACCOUNT,

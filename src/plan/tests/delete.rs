@@ -15,6 +15,33 @@ fn with_policy(spec: &str, policy: DeletionPolicy) -> SmallWorld {
 }
 
 #[test]
+fn what_is_ours_goes_also_where_the_zone_is_not_delegated_any_more() {
+    let mut world = with_policy(ONE_REGION, DeletionPolicy::Delete);
+    world.delegation = crate::mail::Delegation::Missing;
+    world.object.status = None;
+    world.delete();
+    world.live(minutes(5));
+    assert_eq!(world.writes(), ["put us-east-1 none UseDefaultValue", "change -MX -TXT"]);
+    assert!(world.finalizer_gone);
+}
+
+/// Route 53 takes no value twice.
+#[test]
+fn an_spf_record_that_is_left_like_another_is_left_once() {
+    let mut world = with_policy(ONE_REGION, DeletionPolicy::Delete);
+    let mut values = world.at(NAME, &RecordType::Txt).unwrap().values.clone();
+    values[0] = "\"v=spf1 a include:amazonses.com -all\"".into();
+    values[1] = values[1].replace("spf=created", "spf=merged:amazonses.com");
+    values.push("\"v=spf1 a -all\"".into());
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    world.put_record(NAME, RecordType::Txt, &values);
+    world.delete();
+    world.live(minutes(5));
+    assert!(world.finalizer_gone, "{:?}", world.done);
+    assert_eq!(world.at(NAME, &RecordType::Txt).unwrap().values, ["\"v=spf1 a -all\""]);
+}
+
+#[test]
 fn delete_clears_ses_first_and_then_takes_the_records() {
     let mut world = with_policy(TWO_REGIONS, DeletionPolicy::Delete);
     world.delete();
@@ -102,6 +129,26 @@ fn foreign_values_survive_a_deletion() {
     assert_eq!(world.at(NAME, &RecordType::Mx).unwrap().values, ["10 mail.example.com"]);
     assert_eq!(world.texts(NAME), Vec::<String>::new());
     assert_eq!(world.mail_from("us-east-1").domain, "theirs.example.com");
+}
+
+#[test]
+fn a_name_that_ses_was_just_told_of_stays_until_the_clear_is_seen() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    world.object.spec.deletion_policy = DeletionPolicy::Delete;
+    world.edit(|object| object.spec.subdomain = "mail".into());
+    let before = world.identities.clone();
+    world.settle();
+    assert_eq!(world.mail_from("us-east-1").domain, "mail.example.com");
+    world.stale_reads = Some(before);
+    world.delete();
+    world.settle();
+    assert!(!world.texts("mail.example.com").is_empty(), "{:?}", world.writes());
+    world.stale_reads = None;
+    world.live(hours(1));
+    assert!(world.finalizer_gone);
+    assert!(world.ses("us-east-1").mail_from.is_none());
+    assert!(world.texts("mail.example.com").is_empty(), "{:?}", world.done);
+    assert!(world.texts(NAME).is_empty(), "{:?}", world.done);
 }
 
 #[test]

@@ -176,6 +176,45 @@ fn a_war_ends_in_a_drift_loop() {
 }
 
 #[test]
+fn a_war_over_a_ttl_ends_too_and_is_said_once() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    let mx = world.at(NAME, &RecordType::Mx).unwrap().values[0].clone();
+    for _ in 0..6 {
+        world.put_record_at(NAME, RecordType::Mx, 900, &[&mx]);
+        world.live(minutes(11));
+    }
+    assert_eq!(world.writes(), ["change -MX +MX"; 3]);
+    assert_eq!(world.condition("Stalled"), "True DriftLoop");
+    let done = world.done.clone();
+    world.live(hours(5));
+    assert_eq!(world.done, done, "nothing new is known, so nothing is said");
+}
+
+/// Nobody but AWS is to blame for it.
+#[test]
+fn a_repair_that_is_lost_is_tried_again_as_the_same_repair() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    let mx = world.at(NAME, &RecordType::Mx).unwrap().values[0].clone();
+    let repairs = |world: &SmallWorld| {
+        let records = &world.status().records;
+        records.iter().find(|record| record.rtype == "MX").unwrap().repair_times.len()
+    };
+    world.put_record_at(NAME, RecordType::Mx, 900, &[&mx]);
+    world.lost_changes = 5;
+    world.live(minutes(25));
+    assert_eq!(world.writes(), ["lost", "lost", "lost", "lost", "lost", "change -MX +MX"]);
+    assert_eq!(world.condition("Ready"), "True Succeeded");
+    assert_eq!(repairs(&world), 1);
+    // The next drift is one of its own, also where the last answer was lost.
+    for counted in [2, 3, 3] {
+        world.put_record_at(NAME, RecordType::Mx, 900, &[&mx]);
+        world.live(minutes(11));
+        assert_eq!(repairs(&world), counted);
+    }
+    assert_eq!(world.condition("Stalled"), "True DriftLoop");
+}
+
+#[test]
 fn a_war_over_the_ses_setting_ends_too() {
     let mut world = SmallWorld::ready(ONE_REGION);
     for _ in 0..6 {
@@ -221,16 +260,6 @@ fn temporary_failure_is_reported_with_its_own_deadline_and_left_to_ses() {
     world.live(minutes(12));
     assert_eq!(world.condition("Ready"), "True Succeeded");
     assert_eq!(world.writes(), Vec::<&str>::new());
-}
-
-fn unavailable() -> Fault {
-    Fault {
-        reason: Reason::AwsUnavailable,
-        transient: true,
-        outdated: false,
-        refused: false,
-        message: "ses GetEmailIdentity in us-east-1: no answer".into(),
-    }
 }
 
 #[test]

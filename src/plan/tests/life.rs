@@ -255,6 +255,23 @@ fn a_region_that_refuses_the_shared_mx_is_told_to_take_its_own() {
 }
 
 #[test]
+fn a_shared_mx_is_not_blamed_while_its_own_region_does_not_see_it_either() {
+    let mut world = SmallWorld::new(TWO_REGIONS);
+    world.live(hours(1));
+    for _ in 0..2 {
+        world.set_all(MailFromStatus::Failed);
+        world.live(hours(2));
+        assert_eq!(world.condition("Stalled"), "absent", "{}", world.message());
+    }
+    world.mail_from("us-east-1").status = MailFromStatus::Success;
+    for stalled in ["absent", "True SharedMxNotAccepted"] {
+        world.mail_from("eu-west-1").status = MailFromStatus::Failed;
+        world.live(hours(9));
+        assert_eq!(world.condition("Stalled"), stalled, "{}", world.message());
+    }
+}
+
+#[test]
 fn a_second_put_waits_for_the_hold_off_because_reads_may_be_stale() {
     let mut world = SmallWorld::new(ONE_REGION);
     world.stale_reads = Some(world.identities.clone());

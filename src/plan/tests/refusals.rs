@@ -239,6 +239,25 @@ fn an_older_object_holds_the_claim_and_is_named_in_the_same_namespace_only() {
     }
 }
 
+/// Our marker at a name says nothing of a region that it does not list.
+#[test]
+fn a_region_that_is_added_is_claimed_by_age_as_any_other() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    let mut older = object(&ONE_REGION.replace("bounce", "mail").replace("us-east-1", "eu-west-1"));
+    older.metadata.name = Some("older".into());
+    older.metadata.uid = Some("u0".into());
+    older.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+        "2025-01-01T00:00:00Z".parse().unwrap(),
+    ));
+    let (credentials, regions) = (ServiceCredentials::default(), &world.settings.regions);
+    world.claims.put(claimant(&older, "cluster", credentials, regions));
+    let both = object(TWO_REGIONS).spec.regions;
+    world.edit(|object| object.spec.regions = both);
+    world.live(minutes(30));
+    assert_eq!(world.condition("Ready"), "False DomainConflict");
+    assert_eq!(world.writes(), Vec::<&str>::new(), "nothing of the other's is touched");
+}
+
 #[test]
 fn a_region_without_ses_is_refused_and_the_others_go_on() {
     let spec = TWO_REGIONS.replace("eu-west-1", "eu-wst-1");

@@ -9,16 +9,16 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::small_aws;
-use crate::api::{FINALIZER, SesMailFrom, SesMailFromStatus};
-use crate::authority::{Claimant, Claims, ObjectKey, ServiceCredentials};
+use crate::api::{FINALIZER, Reason, SesMailFrom, SesMailFromStatus};
+use crate::authority::{Claimant, Claims, ObjectKey, Place, ServiceCredentials};
 use crate::mail::{
     BehaviorOnMxFailure, Change, ChangeState, Delegation, DomainName, HostedZoneId, Identity,
-    MailFrom, MailFromStatus, NameView, Owner, RecordSet, RecordType, Region, Regions, Routing,
-    Seen, Surroundings, Verification, Zone,
+    MailFrom, MailFromDomain, MailFromStatus, NameView, Owner, RecordSet, RecordType, Region,
+    Regions, Routing, Seen, Surroundings, Verification, Zone,
 };
 use crate::plan::{
     Answer, Effect, Facts, Fault, Memory, Notice, Plan, Question, Settings, Upkeep, Value, World,
-    plan,
+    WriteFault, plan,
 };
 
 pub(super) const ACCOUNT: &str = "111122223333";
@@ -41,6 +41,8 @@ pub(super) struct SmallWorld {
     pub seen: Option<Seen>,
     pub wildcard: Option<String>,
     pub failing: BTreeMap<Question, Fault>,
+    /// So many changes of records are not made, whatever becomes of their answers.
+    pub lost_changes: u32,
     /// Not answered yet.
     pub silent: BTreeSet<Question>,
     /// What was done, in order, as text.
@@ -129,6 +131,7 @@ impl SmallWorld {
             seen: None,
             wildcard: None,
             failing: BTreeMap::new(),
+            lost_changes: 0,
             silent: BTreeSet::new(),
             done: Vec::new(),
             notices: Vec::new(),
@@ -416,6 +419,11 @@ impl SmallWorld {
     }
 
     fn change_records(&mut self, batch: &crate::mail::ChangeBatch) -> bool {
+        if self.lost_changes > 0 {
+            self.lost_changes -= 1;
+            self.lose(batch);
+            return false;
+        }
         if let Err(change) = small_aws::submit(&mut self.records, batch) {
             panic!("a lost compare-and-swap that nobody else can have caused: {change:?}");
         }
@@ -428,6 +436,20 @@ impl SmallWorld {
         }
         self.done.push(format!("change {}", said.join(" ")));
         true
+    }
+
+    fn domain(&self) -> DomainName {
+        DomainName::parse(&self.object.spec.domain).unwrap()
+    }
+
+    /// A change that Route 53 did not answer.
+    fn lose(&mut self, batch: &crate::mail::ChangeBatch) {
+        let (Change::Create(set) | Change::Delete(set)) = &batch.changes[0];
+        let place = Place::Name(MailFromDomain::below(set.name.as_str(), &self.domain()).unwrap());
+        let count = self.memory.faults.get(&place).map_or(0, |before| before.count) + 1;
+        let fault = WriteFault { fault: unavailable(), at: self.now, count };
+        self.memory.faults.insert(place, fault);
+        self.done.push("lost".into());
     }
 
     /// What was done to AWS, without the status writes.
@@ -483,6 +505,17 @@ pub(super) fn claimant(
 pub(super) const REJECT: BehaviorOnMxFailure = BehaviorOnMxFailure::RejectMessage;
 pub(super) const DEFAULT: BehaviorOnMxFailure = BehaviorOnMxFailure::UseDefaultValue;
 pub(super) const NAME: &str = "bounce.example.com";
+
+/// AWS does not answer.
+pub(super) fn unavailable() -> Fault {
+    Fault {
+        reason: Reason::AwsUnavailable,
+        transient: true,
+        outdated: false,
+        refused: false,
+        message: "no answer".into(),
+    }
+}
 
 pub(super) fn hours(hours: u64) -> Duration {
     Duration::from_secs(hours * 3600)
