@@ -79,8 +79,10 @@ demo: control-plane
 	$(CARGO) build --release --workspace --bins
 	"$(CARGO_TARGET_DIR)/release/demo" $(if $(KEEP),--keep) "$(CARGO_TARGET_DIR)/release/ses-mailfrom"
 
-# The audit logs that the end-to-end tests leave are read as one suite's.
+# The audit logs that the end-to-end tests leave are read as one suite's. Tests wait
+# for others most of the time: one for each core would leave the cores idle.
 .PHONY: test
+test: export RUST_TEST_THREADS ?= $(shell expr 3 '*' "$$(getconf _NPROCESSORS_ONLN)")
 test: control-plane helm
 	rm -rf "$(CARGO_TARGET_DIR)/harness/audit"
 	$(CARGO) test --workspace
