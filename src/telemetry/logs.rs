@@ -2,8 +2,10 @@
 
 use std::io;
 
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 /// How log lines look.
@@ -19,24 +21,24 @@ pub enum LogFormat {
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
+pub fn filter(text: &str) -> Result<Targets, ParseError> {
     // The client logs each failed request as an error; who asked for it says
     // what it means.
-    EnvFilter::builder().parse(format!("{text},kube_client::client::builder=off"))
+    format!("{text},kube_client::client::builder=off").parse()
 }
 
 /// Starts to log.
 ///
 /// # Errors
 /// Logging was started before.
-pub fn init(format: LogFormat, filter: EnvFilter) -> Result<(), TryInitError> {
-    let logs = fmt().with_env_filter(filter).with_writer(io::stderr);
+pub fn init(format: LogFormat, filter: Targets) -> Result<(), TryInitError> {
+    let (logs, filtered) = (fmt::layer().with_writer(io::stderr), registry().with(filter));
     match format {
         LogFormat::Json => {
             let json = logs.json().flatten_event(true).with_span_list(false);
-            json.finish().try_init()
+            filtered.with(json).try_init()
         }
-        LogFormat::Text => logs.finish().try_init(),
+        LogFormat::Text => filtered.with(logs).try_init(),
     }
 }
 

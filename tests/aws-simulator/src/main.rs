@@ -15,6 +15,9 @@ use aws_simulator::{
     Quotas, Scenario, SeveralMx, SimClock, Simulator,
 };
 use clap::Parser;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// SES, Route 53, STS and DNS on loopback addresses, for tests and demos.
 ///
@@ -99,11 +102,22 @@ fn read<T: serde::de::DeserializeOwned>(path: &PathBuf) -> Result<T, Box<dyn Err
     serde_json::from_str(&text).map_err(|error| format!("{name}: {error}").into())
 }
 
+/// `RUST_LOG`: a level, or TARGET=LEVEL by commas.
+fn start_logs() -> Result<(), Box<dyn Error>> {
+    let asked = std::env::var("RUST_LOG").unwrap_or_else(|_| "error".to_owned());
+    let filter: Targets = asked.parse().map_err(|error| format!("RUST_LOG: {error}"))?;
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    Ok(tracing_subscriber::registry().with(filter).with(logs).try_init()?)
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::from_default_env();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match run(&Flags::parse()).await {
+    let flags = Flags::parse();
+    let ended = match start_logs() {
+        Ok(()) => run(&flags).await,
+        Err(error) => Err(error),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Whatever the log filter says, the reason must be seen.
