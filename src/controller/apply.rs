@@ -162,7 +162,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         let permit = permit.ok_or(Stop::Blocked)?;
         let place = grant.place().clone();
         let put = self.outside.put_mail_from(permit, grant, &region, mail_from.as_ref(), behavior);
-        self.settle(object, &place, put.await)?;
+        self.settle(object, &place, repair, put.await)?;
         let behavior = behavior.as_str();
         if let Some(mail_from) = mail_from {
             info!(%region, %mail_from, behavior, repair, "Set the MAIL FROM domain");
@@ -180,6 +180,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         &self,
         object: &SesMailFrom,
         place: &Place,
+        repair: bool,
         written: Result<T, Fault>,
     ) -> Result<T, Stop> {
         let fault = match written {
@@ -194,7 +195,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         self.memories.amend(object, |memory| {
             let before = memory.faults.get(place).map_or(0, |before| before.count);
             let count = before.saturating_add(1);
-            memory.faults.insert(place.clone(), WriteFault { fault, at, count });
+            memory.faults.insert(place.clone(), WriteFault { fault, at, count, repair });
         });
         Err(Stop::Failed)
     }

@@ -47,7 +47,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         self.memories.amend(object, |memory| handed = memory.handed.remove(name));
         // Another object of this name had handed it over.
         let Some(plan::Handed { batch, repair }) = handed else { return Ok(()) };
-        let Changed { id, at } = self.settle(object, place, result)?;
+        let Changed { id, at } = self.settle(object, place, repair, result)?;
         self.memories.amend(object, |memory| {
             memory.changes.insert(name.clone(), (id, at));
         });

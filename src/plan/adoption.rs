@@ -121,12 +121,17 @@ impl Scene<'_> {
         Some(origin.unwrap_or(Origin::Adopted))
     }
 
-    /// Until when SES may still show what it held before our last put. `None`
-    /// where it does not any more.
+    /// Since when SES shows our last put, where it was read before that.
     pub(super) fn stale_until(&self, region: &Region) -> Option<Timestamp> {
         let put = self.region_status(region).and_then(|status| status.last_put_time.as_ref());
         let due = after(put?.0, self.world.settings.put_hold_off);
-        (self.world.now < due).then_some(due)
+        self.sent(region).is_none_or(|sent| sent < due).then_some(due)
+    }
+
+    /// Whether our last put in a region named `name`.
+    pub(super) fn was_told(&self, region: &Region, name: &MailFromDomain) -> bool {
+        let told = self.region_status(region).and_then(|s| s.mail_from_domain.as_deref());
+        told == Some(name.as_str())
     }
 
     /// Why an MX that stands at a name without our marker is left alone.

@@ -2,7 +2,7 @@
 //! that is not ours, and a region is there to use it.
 
 use super::finding::Finding;
-use super::inquiry::Reading;
+use super::inquiry::{Reading, before};
 use super::name_plan::{NamePlan, Stance};
 use super::records::Wanted;
 use super::scene::{Holding, Scene};
@@ -54,9 +54,13 @@ impl<'a> Scene<'a> {
         // An owner that leaves clears SES before it takes its marker away: what is
         // found beside a name without one is adopted only if it still stands then.
         let adopted = |region: &&&Region| self.taking(region, name) == Some(Origin::Adopted);
-        let (domain, since) = (&self.desired.domain, surveyed.sent);
+        // But a reading as young as this is taken: two that wait long for their turns
+        // would else overtake each other for ever.
+        let young = before(self.world.now, self.world.settings.max_observation_age / 2);
+        let (domain, since) = (&self.desired.domain, surveyed.sent.min(young));
         let outlives = |region: &Region| self.inquiry.is_read_since(domain, region, since);
-        if !admissible.iter().filter(adopted).all(|region| outlives(region)) {
+        let takes = !self.desired.observes();
+        if takes && !admissible.iter().filter(adopted).all(|region| outlives(region)) {
             return Err(Box::new(self.unread_name(name, self.said_records(name), None)));
         }
         if admissible.is_empty() {

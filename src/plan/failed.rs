@@ -24,7 +24,7 @@ impl Scene<'_> {
         let gave_up = format!("SES in {region} gave up on the MX of {target}");
         let foreign_mx = name.mx_region.as_ref().filter(|mx| *mx != region);
         let restarted = status.restarts >= 1 && !put_did_nothing(&status);
-        let accused = |mx: &&Region| self.saw_it_all_along(mx, target, &status);
+        let accused = |mx: &&Region| self.saw_it_before(mx, target, &status);
         if let Some(mx) =
             foreign_mx.filter(accused).filter(|_| restarted && name.dns == DnsVerdict::Right)
         {
@@ -65,23 +65,18 @@ impl Scene<'_> {
         self.restart(target, name, &status, stored, &gave_up)
     }
 
-    /// Whether the region whose endpoint the MX names has seen it since before the
-    /// last put of the one that gave up: else the MX may just not have been there.
+    /// Whether the region whose endpoint the MX names saw it before the other one
+    /// gave up: else the MX may just not have been there.
     /// One that is not told of the name says nothing either way.
-    fn saw_it_all_along(
-        &self,
-        mx: &Region,
-        target: &MailFromDomain,
-        gave_up: &RegionStatus,
-    ) -> bool {
+    fn saw_it_before(&self, mx: &Region, target: &MailFromDomain, gave_up: &RegionStatus) -> bool {
         match self.holding(mx) {
             Holding::Ours(held, _) if held == *target => {}
+            Holding::Unknown => return false,
             _ => return true,
         }
         let seen = self.mirrored(mx);
         let since = seen.since.filter(|_| seen.mail_from_status == MailFromStatus::Success);
-        let last_put = gave_up.last_put_time.as_ref();
-        since.zip(last_put).is_some_and(|(since, put)| since.0 <= put.0)
+        since.zip(gave_up.since.as_ref()).is_some_and(|(seen, failed)| seen.0 < failed.0)
     }
 
     fn restart(

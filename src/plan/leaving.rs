@@ -98,7 +98,11 @@ impl Scene<'_> {
     /// put.
     fn taken_over(&self, region: &Region, status: RegionStatus) -> Option<RegionPlan> {
         let due = self.stale_until(region)?;
-        self.inquiry.wake_at(due);
+        if self.world.now < due {
+            self.inquiry.wake_at(due);
+        } else {
+            self.inquiry.is_read_since(&self.desired.domain, region, due);
+        }
         let text = format!("making sure of what SES in {region} holds");
         Some(self.waiting(Finding::new(Reason::SettingMailFrom, text), status))
     }
@@ -200,17 +204,14 @@ impl Scene<'_> {
 
     /// A region whose setting of ours names, or may name, the name.
     fn holder(&self, name: &MailFromDomain, marker: &Marker) -> Option<&Region> {
-        let was_told = |region: &Region| {
-            let status = self.region_status(region).and_then(|s| s.mail_from_domain.as_deref());
-            status == Some(name.as_str())
+        let may_hold = |region: &Region| {
+            marker.regions.contains_key(region.as_str()) || self.was_told(region, name)
         };
-        let may_hold =
-            |region: &Region| marker.regions.contains_key(region.as_str()) || was_told(region);
         let holds = |region: &&Region| match self.holding(region) {
             Holding::Ours(held, _) if held == *name => !self.is_left_in_place(region),
             // It may be what SES held before our last put, which named this one.
             Holding::Ours(..) | Holding::Foreign(_) => {
-                self.stale_until(region).is_some() && was_told(region)
+                self.stale_until(region).is_some() && self.was_told(region, name)
             }
             Holding::Unknown => may_hold(region),
             Holding::Empty => {

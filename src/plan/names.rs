@@ -193,7 +193,7 @@ impl<'a> Scene<'a> {
         let place = Place::Name(name.clone());
         let repaired = self.repaired(surveyed, wanted, &difference);
         let mut records = self.record_statuses(surveyed, wanted, &difference, conflicts);
-        let again = self.is_repaired_again(name, &difference.changes);
+        let again = self.is_repaired_again(name, &difference.changes, &difference.moved);
         if self.count_repairs(&mut records, &repaired, &place, again) {
             let text = format!(
                 "the {} at {name} was repaired three times within {}; something else keeps changing it",
@@ -326,9 +326,18 @@ impl<'a> Scene<'a> {
 
     /// Whether a repair by these changes is counted already: they were handed over,
     /// or a try failed and the name did not come right since.
-    pub(super) fn is_repaired_again(&self, name: &MailFromDomain, changes: &[Change]) -> bool {
-        let faults = &self.world.memory.faults;
-        self.is_handed(name, changes) || faults.contains_key(&Place::Name(name.clone()))
+    pub(super) fn is_repaired_again(
+        &self,
+        name: &MailFromDomain,
+        changes: &[Change],
+        moved: &[RecordType],
+    ) -> bool {
+        let failed = self.world.memory.faults.get(&Place::Name(name.clone()));
+        let told = moved.iter().all(|rtype| {
+            let stored = self.record_status(name, rtype.as_str());
+            stored.is_none_or(|stored| stored.state != RecordState::Published)
+        });
+        self.is_handed(name, changes) || (told && failed.is_some_and(|failed| failed.repair))
     }
 
     /// Shown in Route 53's own log of changes.

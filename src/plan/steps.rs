@@ -214,7 +214,7 @@ impl Effects<'_, '_> {
                 && stored.zones.iter().any(|known| known.id == zone);
         let removing = !self.scene.desired.names.contains_key(name);
         let handed = self.scene.is_handed(name, &change.batch.changes);
-        let again = self.scene.is_repaired_again(name, &change.batch.changes);
+        let again = self.scene.is_repaired_again(name, &change.batch.changes, &change.moved);
         let counts = !change.repaired.is_empty() && !again;
         self.names_a_place |= !removing && !named;
         if !removing && (!named || counts) {

@@ -289,4 +289,6 @@ pub struct WriteFault {
     pub at: Timestamp,
     /// How often in a row.
     pub count: u32,
+    /// Whether it was to repair something, and is counted as that.
+    pub repair: bool,
 }

@@ -176,6 +176,18 @@ fn a_war_ends_in_a_drift_loop() {
 }
 
 #[test]
+fn a_war_with_a_writer_that_is_faster_than_dns_ends_too() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    world.change = crate::mail::ChangeState::Pending;
+    for _ in 0..6 {
+        world.remove(NAME, &RecordType::Mx);
+        world.live(minutes(11));
+    }
+    assert_eq!(world.writes(), ["change +MX"; 3]);
+    assert_eq!(world.condition("Stalled"), "True DriftLoop");
+}
+
+#[test]
 fn a_war_over_a_ttl_ends_too_and_is_said_once() {
     let mut world = SmallWorld::ready(ONE_REGION);
     let mx = world.at(NAME, &RecordType::Mx).unwrap().values[0].clone();

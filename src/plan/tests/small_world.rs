@@ -397,7 +397,9 @@ impl SmallWorld {
                 self.finalizer_gone = true;
             }
             Effect::WriteStatus(status) => self.write_status(status),
-            Effect::ChangeRecords { batch, .. } => return self.change_records(batch),
+            Effect::ChangeRecords { batch, repair, .. } => {
+                return self.change_records(batch, *repair);
+            }
             Effect::PutMailFrom { region, mail_from, behavior, .. } => {
                 let name = mail_from.as_ref().map_or("none", |name| name.as_str());
                 self.done.push(format!("put {region} {name} {}", behavior.as_str()));
@@ -418,10 +420,10 @@ impl SmallWorld {
         self.claim();
     }
 
-    fn change_records(&mut self, batch: &crate::mail::ChangeBatch) -> bool {
+    fn change_records(&mut self, batch: &crate::mail::ChangeBatch, repair: bool) -> bool {
         if self.lost_changes > 0 {
             self.lost_changes -= 1;
-            self.lose(batch);
+            self.lose(batch, repair);
             return false;
         }
         if let Err(change) = small_aws::submit(&mut self.records, batch) {
@@ -443,11 +445,11 @@ impl SmallWorld {
     }
 
     /// A change that Route 53 did not answer.
-    fn lose(&mut self, batch: &crate::mail::ChangeBatch) {
+    fn lose(&mut self, batch: &crate::mail::ChangeBatch, repair: bool) {
         let (Change::Create(set) | Change::Delete(set)) = &batch.changes[0];
         let place = Place::Name(MailFromDomain::below(set.name.as_str(), &self.domain()).unwrap());
         let count = self.memory.faults.get(&place).map_or(0, |before| before.count) + 1;
-        let fault = WriteFault { fault: unavailable(), at: self.now, count };
+        let fault = WriteFault { fault: unavailable(), at: self.now, count, repair };
         self.memory.faults.insert(place, fault);
         self.done.push("lost".into());
     }

@@ -107,7 +107,10 @@ fn a_put_that_was_refused_is_tried_again_before_one_whose_answer_was_lost() {
         let reason = crate::api::Reason::AwsUnavailable;
         let fault = Fault { reason, transient: true, outdated: false, refused, message };
         let place = Place::Region(world.settings.regions.get("us-east-1").unwrap());
-        world.memory.faults.insert(place, WriteFault { fault, at: world.now, count: 1 });
+        world
+            .memory
+            .faults
+            .insert(place, WriteFault { fault, at: world.now, count: 1, repair: false });
         let puts = |world: &SmallWorld| {
             let mut effects = world.planned().effects.into_iter();
             effects.any(|effect| matches!(effect, Effect::PutMailFrom { .. }))

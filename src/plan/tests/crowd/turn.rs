@@ -149,8 +149,8 @@ impl Crowd {
             {
                 false
             }
-            Effect::ChangeRecords { grant, batch, .. } => {
-                self.change_records(who, grant.place(), batch)
+            Effect::ChangeRecords { grant, batch, repair } => {
+                self.change_records(who, grant.place(), batch, *repair)
             }
             Effect::PutMailFrom { region, mail_from, behavior, .. } => {
                 let setting = self.actors[who].setting(region.as_str());
@@ -168,7 +168,13 @@ impl Crowd {
         }
     }
 
-    fn change_records(&mut self, who: usize, place: &Place, batch: &ChangeBatch) -> bool {
+    fn change_records(
+        &mut self,
+        who: usize,
+        place: &Place,
+        batch: &ChangeBatch,
+        repair: bool,
+    ) -> bool {
         let before = self.records.clone();
         let Place::Name(name) = place else { panic!("a change at {place}") };
         let lost = small_aws::submit(&mut self.records, batch).is_err();
@@ -182,7 +188,7 @@ impl Crowd {
                 message: "it has changed meanwhile".into(),
             };
             let count = memory.faults.get(place).map_or(0, |before| before.count) + 1;
-            memory.faults.insert(place.clone(), WriteFault { fault, at: self.now, count });
+            memory.faults.insert(place.clone(), WriteFault { fault, at: self.now, count, repair });
             return false;
         }
         memory.faults.remove(place);
