@@ -128,6 +128,12 @@ impl Scene<'_> {
         self.sent(region).is_none_or(|sent| sent < due).then_some(due)
     }
 
+    /// Whether SES may hold `name` in a region though it shows another: our last put
+    /// named it, and was made after what was read.
+    pub(super) fn may_come_to_hold(&self, region: &Region, name: &MailFromDomain) -> bool {
+        self.stale_until(region).is_some() && self.was_told(region, name)
+    }
+
     /// Whether our last put in a region named `name`.
     pub(super) fn was_told(&self, region: &Region, name: &MailFromDomain) -> bool {
         let told = self.region_status(region).and_then(|s| s.mail_from_domain.as_deref());

@@ -66,8 +66,8 @@ impl Scene<'_> {
     }
 
     /// Whether the region whose endpoint the MX names saw it before the other one
-    /// gave up: else the MX may just not have been there.
-    /// One that is not told of the name says nothing either way.
+    /// gave up: else the MX may just not have been there. One that is not told of the
+    /// name says nothing either way.
     fn saw_it_before(&self, mx: &Region, target: &MailFromDomain, gave_up: &RegionStatus) -> bool {
         match self.holding(mx) {
             Holding::Ours(held, _) if held == *target => {}

@@ -209,10 +209,7 @@ impl Scene<'_> {
         };
         let holds = |region: &&Region| match self.holding(region) {
             Holding::Ours(held, _) if held == *name => !self.is_left_in_place(region),
-            // It may be what SES held before our last put, which named this one.
-            Holding::Ours(..) | Holding::Foreign(_) => {
-                self.stale_until(region).is_some() && self.was_told(region, name)
-            }
+            Holding::Ours(..) | Holding::Foreign(_) => self.may_come_to_hold(region, name),
             Holding::Unknown => may_hold(region),
             Holding::Empty => {
                 let leaves = || self.desired.deleting && self.leaving_region(region).is_some();

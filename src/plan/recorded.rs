@@ -31,11 +31,9 @@ impl Scene<'_> {
             let said = stored.values.first().is_some_and(|first| is_same(rtype, first, value));
             // Others may have edited the SPF record that lost our terms.
             let said = said || (same && *rtype == RecordType::Txt);
-            let was_right = match stored.state {
-                RecordState::Published | RecordState::Conflict => said,
-                // Repaired, and gone again before it was seen.
-                _ => said && !stored.repair_times.is_empty(),
-            };
+            let stood = matches!(stored.state, RecordState::Published | RecordState::Conflict);
+            // Or it was repaired, and gone again before it was seen.
+            let was_right = said && (stood || !stored.repair_times.is_empty());
             let same_ttl = u32::try_from(stored.ttl_seconds).ok() == Some(ttl);
             let ttl_moved = same_ttl && found.is_some_and(|found| found != ttl);
             let changes = difference.changes.iter().any(|change| change_type(change) == rtype);

@@ -72,10 +72,7 @@ impl Scene<'_> {
                 _ if self.desired.regions.get(&region) == Some(name) => true,
                 Holding::Unknown => true,
                 Holding::Empty => self.doubted_until(&region).is_some(),
-                // What SES held before our last put, which named this one.
-                Holding::Ours(..) | Holding::Foreign(_)
-                    if self.stale_until(&region).is_some() && self.was_told(&region, name) =>
-                {
+                Holding::Ours(..) | Holding::Foreign(_) if self.may_come_to_hold(&region, name) => {
                     true
                 }
                 // What was adopted is let go without being cleared first.

@@ -1,7 +1,7 @@
 //! What every test here stands on.
 
 use std::fmt::Debug;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_simulator::{
     ACCOUNT, CheckSchedule, Config, Delegation, Listen, Quotas, Route53Config, Serving, SesConfig,
@@ -333,6 +333,13 @@ impl Stage {
                 .then_some(())
         })
         .await;
+    }
+
+    /// Waits until a second begins: status tells whole seconds, and what simulated
+    /// time moves by days in one of them looks as if it were at once.
+    pub(crate) async fn next_second(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+        tokio::time::sleep(Duration::from_secs(now.as_secs() + 1).saturating_sub(now)).await;
     }
 }
 

@@ -182,6 +182,7 @@ async fn a_region_that_does_not_accept_another_ones_mx_is_told_to_take_its_own()
     pending_after(2).await;
     told_apart(&stage, abroad, "Pending").await;
     stage.rounds(12).await;
+    stage.next_second().await;
     stage.aws.advance(WINDOW + HALF_AN_HOUR);
     let message = stage.condition("example", "Stalled", "True SharedMxNotAccepted").await;
     assert!(message.contains(abroad) && message.contains("subdomain of its own"), "{message}");
