@@ -71,6 +71,8 @@ impl Scene<'_> {
     fn saw_it_before(&self, mx: &Region, target: &MailFromDomain, gave_up: &RegionStatus) -> bool {
         match self.holding(mx) {
             Holding::Ours(held, _) if held == *target => {}
+            // What status says of it stands until it is read again.
+            Holding::Unknown if self.was_told(mx, target) => {}
             Holding::Unknown => return false,
             _ => return true,
         }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::small_world::*;
-use crate::mail::{ChangeState, MailFromStatus, RecordType, Seen};
+use crate::mail::{ChangeState, DomainName, MailFromStatus, RecordType, Seen};
+use crate::plan::Question;
 
 #[test]
 fn two_regions_share_one_mx_and_reach_ready() {
@@ -252,6 +253,28 @@ fn a_region_that_refuses_the_shared_mx_is_told_to_take_its_own() {
     assert_eq!(world.condition("Stalled"), "True SharedMxNotAccepted");
     assert!(world.message().contains("a subdomain of its own"), "{}", world.message());
     assert_eq!(world.region("us-east-1").mail_from_status, MailFromStatus::Success);
+}
+
+#[test]
+fn a_refused_mx_stays_blamed_while_its_own_region_cannot_be_read() {
+    let mut world = SmallWorld::new(TWO_REGIONS);
+    world.live(hours(1));
+    world.mail_from("us-east-1").status = MailFromStatus::Success;
+    for _ in 0..2 {
+        world.mail_from("eu-west-1").status = MailFromStatus::Failed;
+        world.live(hours(2));
+    }
+    assert_eq!(world.condition("Stalled"), "True SharedMxNotAccepted");
+    let before = world.writes().len();
+    let region = world.settings.regions.get("us-east-1").unwrap();
+    let question = Question::MailFrom(DomainName::parse("example.com").unwrap(), region);
+    world.silent.insert(question.clone());
+    world.live(hours(3));
+    assert_eq!(world.writes().len(), before, "{:?}", world.done);
+    world.silent.clear();
+    world.failing.insert(question, unavailable());
+    world.live(hours(2));
+    assert_eq!(world.writes().len(), before, "{:?}", world.done);
 }
 
 #[test]
