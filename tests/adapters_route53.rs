@@ -333,6 +333,23 @@ async fn whatever_becomes_of_a_change_answers_from_before_it_do_not_count() {
 }
 
 #[tokio::test]
+async fn a_change_that_iam_forbids_leaves_what_was_read_as_it_is() {
+    let (stage, mut operator, a) = example().await;
+    assert_eq!(view(&mut operator, &a, NAME).await, NameView::default());
+    let ask = |aws: &Aws| aws.name(a.sight(), &zone_id("Z1"), &domain(NAME), ANY);
+    let before = ask(&operator.aws);
+    let denied = Fault::once(Matching::action(CHANGE), Trouble::AccessDenied);
+    stage.sim.add_fault(denied);
+    let made = change(&mut operator, &a, vec![Change::Create(mx("10 a.example"))]).await;
+    assert_eq!(made.unwrap_err().kind(), ErrorKind::AccessDenied);
+    assert_eq!(ask(&operator.aws), before);
+    // What Route 53 says of the record itself may tell of what stands there.
+    let never = set(NAME, "TXT", 300, &["not quoted"]);
+    change(&mut operator, &a, vec![Change::Create(never)]).await.unwrap_err();
+    assert_eq!(ask(&operator.aws), Reply::NotYet);
+}
+
+#[tokio::test]
 async fn an_answer_stands_for_all_who_ask_until_it_is_too_old_for_them() {
     let (stage, mut operator, a) = example().await;
     let lists = || stage.sim.with(|world| world.calls_of(LIST).count());

@@ -101,6 +101,23 @@ impl Error {
             || self.ends_session()
     }
 
+    /// Whether nothing was changed, for a reason that has nothing to do with what
+    /// stands there: what was read before counts as it did.
+    pub(super) fn leaves_readings(&self) -> bool {
+        use ErrorKind::{
+            AccessDenied, BadRequest, Credentials, LimitExceeded, PriorRequest, Revoked,
+            RoleRefused, Throttled,
+        };
+        match self.kind {
+            AccessDenied | BadRequest | Credentials | LimitExceeded | PriorRequest | Revoked
+            | RoleRefused | Throttled => true,
+            ErrorKind::InvalidChangeBatch
+            | ErrorKind::NotFound
+            | ErrorKind::NotVerified
+            | ErrorKind::Unavailable => false,
+        }
+    }
+
     /// Whether AWS did not take the session of a role: a new one is obtained.
     pub(super) fn ends_session(&self) -> bool {
         self.kind == ErrorKind::Credentials && self.who != Credentials::Ambient

@@ -189,7 +189,7 @@ impl Scene<'_> {
         if failed.fault.outdated && failed.count < 3 {
             return None;
         }
-        let due = after(failed.at, retry_pause(failed.count));
+        let due = after(failed.at, retry_pause(failed.count, failed.fault.transient));
         if self.world.now >= due {
             return None;
         }

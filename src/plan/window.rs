@@ -39,8 +39,12 @@ pub(super) fn restart_pause(restarts: i32, settings: &Settings) -> Duration {
     settings.restart_pause_min.saturating_mul(1 << doublings).min(settings.restart_pause_max)
 }
 
-/// The pause before a write that failed is tried again: 5 s, doubling to 5 min.
-pub(super) fn retry_pause(count: u32) -> Duration {
-    let doublings = count.saturating_sub(1).min(6);
-    Duration::from_secs(5 << doublings).min(Duration::from_mins(5))
+/// The pause before a write that failed for the `count`th time in a row is tried
+/// again: 5 s, doubling to 5 min. What AWS refuses until a person has acted is left
+/// alone for up to an hour, so that thousands of such objects leave the quota to
+/// the others: nobody waits longer than it has been wrong for.
+pub(super) fn retry_pause(count: u32, transient: bool) -> Duration {
+    let longest = if transient { Duration::from_mins(5) } else { Duration::from_hours(1) };
+    let doublings = count.saturating_sub(1).min(10);
+    Duration::from_secs(5 << doublings).min(longest)
 }

@@ -164,7 +164,10 @@ impl<'a> Sending<'a> {
                 .and_then(|(sent, before)| Some((sent, before.after(&member.batch.changes)?)));
             after.extend(stands.map(|stands| (member.name.clone(), stands)));
         }
-        self.invalidate(made.iter().chain(&culprits).chain(&alike));
+        if !result.as_ref().is_err_and(Error::leaves_readings) {
+            self.invalidate(culprits.iter().chain(&alike));
+        }
+        self.invalidate(&made);
         for (name, stands) in after {
             self.access.record(self.zone, &name, stands);
         }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::small_world::*;
+use crate::api::RECONCILE_REQUESTED_AT;
 use crate::authority::Place;
-use crate::mail::{ChangeState, MailFromStatus};
+use crate::mail::{ChangeState, MailFromDomain, MailFromStatus, RecordType};
 use crate::plan::{Effect, Fault, WriteFault};
 
 const SECONDS: Duration = Duration::from_secs(5);
@@ -120,5 +121,39 @@ fn a_put_that_was_refused_is_tried_again_before_one_whose_answer_was_lost() {
         assert_eq!(puts(&world), refused, "what was lost may have been done");
         world.pass(world.settings.put_hold_off);
         assert!(puts(&world));
+    }
+}
+
+#[test]
+fn what_a_person_must_mend_is_left_alone_for_longer_than_what_may_pass_unless_one_asks() {
+    let fault = |transient| Fault {
+        reason: crate::api::Reason::AccessDenied,
+        transient,
+        refused: true,
+        ..unavailable()
+    };
+    for (transient, longest) in [(true, minutes(5)), (false, hours(1))] {
+        let mut world = SmallWorld::ready(ONE_REGION);
+        world.remove(NAME, &RecordType::Mx);
+        let domain = crate::mail::DomainName::parse("example.com").unwrap();
+        let place = Place::Name(MailFromDomain::below(NAME, &domain).unwrap());
+        let failed = WriteFault { fault: fault(transient), at: world.now, count: 99, repair: true };
+        world.memory.faults.insert(place, failed);
+        let changes = |world: &SmallWorld| {
+            let mut effects = world.planned().effects.into_iter();
+            effects.any(|effect| matches!(effect, Effect::ChangeRecords { .. }))
+        };
+        world.pass(longest.checked_sub(SECONDS).unwrap());
+        assert!(!changes(&world), "transient: {transient}");
+        let paused = world.memory.clone();
+        world.pass(SECONDS);
+        assert!(changes(&world), "transient: {transient}");
+        world.memory = paused;
+        world.memory.faults.values_mut().for_each(|failed| failed.at = world.now);
+        assert!(!changes(&world), "transient: {transient}");
+        let request = [(RECONCILE_REQUESTED_AT.to_owned(), "now".to_owned())];
+        world.edit(|object| object.metadata.annotations = Some(request.into()));
+        world.live(SECONDS);
+        assert!(world.at(NAME, &RecordType::Mx).is_some(), "transient: {transient}");
     }
 }

@@ -281,6 +281,8 @@ pub(crate) fn refused(scenario: &Scenario, seen: &Culprit, named: bool) -> Vec<F
     let bound = culprit::bound(named, cost.map_or(1, |cost| cost.batch));
     let extra = cost.map(|cost| number(cost.extra));
     sheet.add("route53_extra_calls_per_culprit", "calls", extra, (None, Some(bound)));
+    let retries = number(culprit::retries(&seen.logs, &seen.victim));
+    sheet.add("culprit_retries", "calls", Some(retries), (None, None));
     sheet.add("culprit_others_ready_seconds", "s", seen.others, (None, None));
     let at_rest = seen.logs.within(seen.at_rest.span);
     let sweeps = sweeps_at_rest(scenario, seen.at_rest);

@@ -17,16 +17,19 @@ pub(crate) struct Cost {
 
 /// The cost of the first refused batch, in which `victim` is the name that cannot
 /// be changed. Without it one call would have done; so extra is every change with
-/// a name of that batch, from the refused one on, but one. Reads are extra where
-/// they ask for the victim by name, and where they ask once more for what was
-/// asked before, until the last of those changes: later ones are the sweeps'. None
-/// where nothing was refused.
+/// a name of that batch, from the refused one on, but one. Once the victim was
+/// refused alone it has been found: that it is tried again is counted by
+/// [`retries`]. Reads are extra where they ask for the victim by name, and where
+/// they ask once more for what was asked before, until the last of those changes:
+/// later ones are the sweeps'. None where nothing was refused.
 pub(crate) fn cost(logs: &Logs, victim: &str) -> Option<Cost> {
-    let refused = logs.of(CHANGE).find(|call| matches!(call.outcome, Outcome::Error { .. }))?;
+    let refused = logs.of(CHANGE).find(|call| is_refused(call))?;
     let names = names(refused);
     let shares = |call: &&Call| names_of(call).any(|name| names.contains(name));
-    let again: Vec<&Call> =
-        logs.of(CHANGE).filter(|call| call.order > refused.order).filter(shares).collect();
+    let found = alone(logs, victim).map_or(u64::MAX, |call| call.order);
+    let retry = |call: &&Call| call.order > found && is_alone(call, victim);
+    let later = logs.of(CHANGE).filter(|call| call.order > refused.order);
+    let again: Vec<&Call> = later.filter(shares).filter(|call| !retry(call)).collect();
     let last = again.last().map_or(refused.order, |call| call.order);
     let (before, after): (Vec<&Call>, Vec<&Call>) =
         route53::reads_of(logs).partition(|call| call.order < refused.order);
@@ -34,6 +37,26 @@ pub(crate) fn cost(logs: &Logs, victim: &str) -> Option<Cost> {
     let repeats = |call: &&&Call| call.order < last && known.contains(&key(call));
     let reread = after.iter().filter(|call| names_victim(call, victim) || repeats(call)).count();
     Some(Cost { batch: names.len(), extra: again.len() + reread })
+}
+
+/// How often the victim was tried again by itself once it had been found.
+pub(crate) fn retries(logs: &Logs, victim: &str) -> usize {
+    let Some(found) = alone(logs, victim) else { return 0 };
+    let again = logs.of(CHANGE).filter(|call| call.order > found.order);
+    again.filter(|call| is_alone(call, victim)).count()
+}
+
+/// The first change that was refused of the victim alone.
+fn alone<'l>(logs: &'l Logs, victim: &str) -> Option<&'l Call> {
+    logs.of(CHANGE).find(|call| is_refused(call) && is_alone(call, victim))
+}
+
+fn is_refused(call: &Call) -> bool {
+    matches!(call.outcome, Outcome::Error { .. })
+}
+
+fn is_alone(call: &Call, victim: &str) -> bool {
+    names_of(call).all(|name| name == victim)
 }
 
 /// Whether a call is about that very name.
@@ -132,6 +155,20 @@ mod tests {
         assert!(same(bound(false, cost.batch), 4.0));
         assert!(same(bound(true, cost.batch), 2.0));
         assert!(same(bound(false, 5), 6.0));
+    }
+
+    #[test]
+    fn once_the_victim_was_found_its_retries_are_counted_apart() {
+        let denied = |targets: &[&str]| refused(0.0, CHANGE, targets, "AccessDenied");
+        let logs = in_order(vec![
+            denied(&["Z", "a. MX", "b. MX"]),
+            denied(&["Z", "a. MX"]),
+            call(0.0, CHANGE, &["Z", "b. MX"]),
+            denied(&["Z", "a. MX"]),
+            denied(&["Z", "a. MX"]),
+        ]);
+        assert_eq!(cost(&logs, "a."), Some(Cost { batch: 2, extra: 2 }));
+        assert_eq!((retries(&logs, "a."), retries(&logs, "b.")), (2, 0));
     }
 
     #[test]
