@@ -32,10 +32,10 @@ pub struct Claimant {
     /// The identity.
     pub domain: DomainName,
     /// Every region and MAIL FROM domain of the spec, each once.
-    pub asked: Box<[Place]>,
+    pub asked: Arc<[Place]>,
     /// Every region of spec and status, and every MAIL FROM domain of both, each
     /// once.
-    pub places: Box<[Place]>,
+    pub places: Arc<[Place]>,
     /// With what it looks and writes.
     pub credentials: ServiceCredentials,
     /// The senders beside SES that its SPF record is to let in.

@@ -1,6 +1,7 @@
 //! Whose credentials a call is made with.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::mail::RoleArn;
 
@@ -25,7 +26,7 @@ pub enum Credentials {
         /// Which.
         arn: RoleArn,
         /// Named by the external id and the session's tags.
-        namespace: String,
+        namespace: Arc<str>,
     },
 }
 

@@ -121,7 +121,7 @@ impl Policy {
             let lack = |service| match ask.credentials.of(service) {
                 Credentials::Ambient => (!self.ambient).then_some(Lack::Ambient(service)),
                 Credentials::Role { arn, namespace } => {
-                    let may = self.roles.contains(arn.as_str()) && namespace == ask.namespace;
+                    let may = self.roles.contains(arn.as_str()) && **namespace == *ask.namespace;
                     (!may).then(|| Lack::Role(arn.to_string(), service))
                 }
             };

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use smallvec::SmallVec;
 
 use super::memo::{Backoff, Failures};
 use super::queue::FairQueue;
@@ -43,19 +44,28 @@ pub(super) struct Board<Q, V> {
 #[derive(Debug)]
 struct Entry<V> {
     answer: Option<(Timestamp, V)>,
-    /// When the last write of ours ended.
+    /// Nearly always one.
+    watchers: SmallVec<[(Arc<Watcher>, Duration); 1]>,
+    due: Option<Timestamp>,
+    /// What most questions have not at rest.
+    busy: Option<Box<Busy>>,
+}
+
+/// What is going on with a question.
+#[derive(Debug, Default)]
+struct Busy {
+    /// When the last write of ours ended that the answer may miss.
     written: Option<Timestamp>,
-    failures: Option<Box<Failures>>,
+    failures: Failures,
     flight: Flight,
     /// Who is woken whatever comes, and may ask.
     waiters: BTreeMap<ObjectKey, Sight>,
-    watchers: Vec<(Arc<Watcher>, Duration)>,
-    due: Option<Timestamp>,
 }
 
 /// Where a question stands on its way to AWS.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Flight {
+    #[default]
     Idle,
     Queued {
         urgent: bool,
@@ -77,15 +87,7 @@ pub(super) struct Draw<Q> {
 
 impl<V> Default for Entry<V> {
     fn default() -> Self {
-        Self {
-            answer: None,
-            written: None,
-            failures: None,
-            flight: Flight::Idle,
-            waiters: BTreeMap::new(),
-            watchers: Vec::new(),
-            due: None,
-        }
+        Self { answer: None, watchers: SmallVec::new(), due: None, busy: None }
     }
 }
 
@@ -113,20 +115,21 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         if let Some((sent, value)) = entry.answer.as_ref().filter(|(sent, _)| *sent >= not_before) {
             return Reply::Known { sent: *sent, value: value.clone() };
         }
-        let failure = entry.failures.as_ref().and_then(|failures| failures.at(now));
-        if let Some((error, retry_at)) = failure.filter(|_| entry.flight == Flight::Idle) {
+        let busy = entry.busy();
+        let failure = busy.failures.at(now).filter(|_| busy.flight == Flight::Idle);
+        if let Some((error, retry_at)) = failure {
             return Reply::Failed { error, retry_at };
         }
         let (urgent, namespace) = (sight.is_urgent(), sight.object().namespace.to_string());
-        entry.waiters.insert(sight.object().clone(), sight);
-        let queue = match entry.flight {
+        busy.waiters.insert(sight.object().clone(), sight);
+        let queue = match busy.flight {
             Flight::Idle => true,
             // Queued again in front; its first place then passes it by.
             Flight::Queued { urgent: before } => urgent && !before,
             Flight::Sent { .. } => false,
         };
         if queue {
-            entry.flight = Flight::Queued { urgent };
+            busy.flight = Flight::Queued { urgent };
             self.queue.push(&namespace, urgent, question.clone());
         }
         Reply::NotYet
@@ -155,8 +158,6 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     ) -> bool {
         let entry = self.entries.entry(question.clone()).or_default();
         entry.watchers.retain(|(other, _)| other.is_current());
-        // Nearly always the only one.
-        entry.watchers.reserve_exact(1);
         entry.watchers.push((Arc::clone(watcher), pace));
         let sent = entry.answer.as_ref().map(|(sent, _)| *sent);
         // Without an answer, one is due already.
@@ -208,15 +209,14 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
             && let Some(question) = self.queue.pop()
         {
             let Some(entry) = self.entries.get_mut(&question) else { continue };
-            if !matches!(entry.flight, Flight::Queued { .. }) {
+            if !matches!(entry.flight(), Flight::Queued { .. }) {
                 continue;
             }
             if entry.may_be_asked() {
-                entry.flight = Flight::Sent { at: now, outdated: false };
+                entry.busy().flight = Flight::Sent { at: now, outdated: false };
                 draw.questions.push(question);
             } else {
-                entry.flight = Flight::Idle;
-                draw.dropped.extend(entry.drain_waiters());
+                draw.dropped.extend(entry.land());
             }
         }
         self.draw_watched(now, most, early, &mut draw);
@@ -243,8 +243,8 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
             }
             self.due.pop_first();
             entry.due = None;
-            if entry.flight == Flight::Idle {
-                entry.flight = Flight::Sent { at: now, outdated: false };
+            if entry.flight() == Flight::Idle {
+                entry.busy().flight = Flight::Sent { at: now, outdated: false };
                 draw.questions.push(question);
             }
             // Else it is on its way already, and its answer sets the next time.
@@ -260,14 +260,14 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     ) -> Vec<ObjectKey> {
         self.sweep(now);
         let entry = self.entries.entry(question.clone()).or_default();
-        let (sent, outdated) = match entry.flight {
+        let (sent, outdated) = match entry.flight() {
             Flight::Sent { at, outdated } => (at, outdated),
             Flight::Idle | Flight::Queued { .. } => (now, false),
         };
-        if !matches!(entry.flight, Flight::Queued { .. }) {
-            entry.flight = Flight::Idle;
-        }
-        let mut woken = entry.drain_waiters();
+        let mut woken = match entry.flight() {
+            Flight::Queued { .. } => entry.drain_waiters(),
+            Flight::Idle | Flight::Sent { .. } => entry.land(),
+        };
         let due = match result {
             Ok(_) if outdated => entry.pace().map(|_| now),
             Ok(value) => {
@@ -280,7 +280,7 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
                 if !error.is_transient() {
                     woken.extend(entry.watching());
                 }
-                let failures = entry.failures.get_or_insert_default();
+                let failures = &mut entry.busy().failures;
                 failures.note(error, self.retry, &"", now);
                 let again = failures.at(now).map(|(_, retry_at)| retry_at);
                 again.filter(|_| !entry.watchers.is_empty())
@@ -293,11 +293,12 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     /// A call that was to answer it has to be made again.
     pub(super) fn ask_again(&mut self, question: &Q) {
         let Some(entry) = self.entries.get_mut(question) else { return };
-        let waits = entry.waiters.values().next();
+        let busy = entry.busy();
+        let waits = busy.waiters.values().next();
         let (namespace, urgent) = waits.map_or((String::new(), false), |sight| {
             (sight.object().namespace.to_string(), sight.is_urgent())
         });
-        entry.flight = Flight::Queued { urgent };
+        busy.flight = Flight::Queued { urgent };
         self.queue.push(&namespace, urgent, question.clone());
     }
 
@@ -313,9 +314,8 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         if entry.take(sent, value) {
             woken.extend(entry.watching());
         }
-        if let Flight::Queued { .. } = entry.flight {
-            entry.flight = Flight::Idle;
-            woken.extend(entry.drain_waiters());
+        if let Flight::Queued { .. } = entry.flight() {
+            woken.extend(entry.land());
         }
         let due = entry.next_due(sent);
         self.schedule(question, due);
@@ -325,7 +325,8 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     /// The same of an answer that was not asked for, unless it may miss the last
     /// write of ours.
     pub(super) fn overheard(&mut self, question: &Q, sent: Timestamp, value: V) -> Vec<ObjectKey> {
-        let written = self.entries.get(question).and_then(|entry| entry.written);
+        let busy = self.entries.get(question).and_then(|entry| entry.busy.as_ref());
+        let written = busy.and_then(|busy| busy.written);
         if written.is_some_and(|at| sent <= at) {
             return Vec::new();
         }
@@ -342,7 +343,8 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         now: Timestamp,
     ) -> Vec<ObjectKey> {
         if let Some(entry) = self.entries.get_mut(question)
-            && let Flight::Sent { at, .. } = &mut entry.flight
+            && let Some(busy) = &mut entry.busy
+            && let Flight::Sent { at, .. } = &mut busy.flight
         {
             *at = sent;
         }
@@ -360,7 +362,8 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     /// particular if it is only watched.
     pub(super) fn namespace_of(&self, question: &Q) -> Option<Arc<str>> {
         let entry = self.entries.get(question)?;
-        let asks = entry.waiters.values().find(|sight| sight.stands());
+        let waiters = entry.busy.iter().flat_map(|busy| busy.waiters.values());
+        let asks = waiters.into_iter().find(|sight| sight.stands());
         let asks = asks.map(|sight| sight.object().namespace.clone());
         asks.or_else(|| entry.pace().map(|_| "".into()))
     }
@@ -369,11 +372,10 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     /// ask again.
     pub(super) fn dropped(&mut self, question: &Q) -> Vec<ObjectKey> {
         let Some(entry) = self.entries.get_mut(question) else { return Vec::new() };
-        if let Flight::Queued { .. } = entry.flight {
+        if let Flight::Queued { .. } = entry.flight() {
             return Vec::new();
         }
-        entry.flight = Flight::Idle;
-        entry.drain_waiters()
+        entry.land()
     }
 
     /// Once the first of what is watched is due: that, and all that will be
@@ -400,8 +402,9 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     pub(super) fn invalidate(&mut self, question: &Q, now: Timestamp) {
         let Some(entry) = self.entries.get_mut(question) else { return };
         entry.answer = None;
-        entry.written = Some(now);
-        if let Flight::Sent { outdated, .. } = &mut entry.flight {
+        let busy = entry.busy();
+        busy.written = Some(now);
+        if let Flight::Sent { outdated, .. } = &mut busy.flight {
             *outdated = true;
         }
         let due = entry.pace().map(|_| now);
@@ -447,18 +450,32 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         let young = |at: Timestamp| now.duration_since(at) < age;
         self.entries.retain(|question, entry| {
             let answer = entry.answer.as_ref().is_some_and(|(sent, _)| young(*sent));
-            entry.flight != Flight::Idle || answer || entry.due.is_some() || !those(question)
+            entry.flight() != Flight::Idle || answer || entry.due.is_some() || !those(question)
         });
         self.entries.shrink_to_fit();
+    }
+}
+
+impl Busy {
+    fn is_over(&self) -> bool {
+        self.flight == Flight::Idle
+            && self.written.is_none()
+            && self.failures.is_none()
+            && self.waiters.is_empty()
     }
 }
 
 impl<V: PartialEq> Entry<V> {
     /// Takes an answer in; returns whether it differs from the last.
     fn take(&mut self, sent: Timestamp, value: V) -> bool {
-        self.failures = None;
         let differs = self.answer.as_ref().is_none_or(|(_, before)| *before != value);
         self.answer = Some((sent, value));
+        if let Some(busy) = &mut self.busy {
+            busy.failures.forget();
+            // What is older than the answer does not count any more, whatever it misses.
+            busy.written = busy.written.filter(|written| sent <= *written);
+        }
+        self.rest();
         differs
     }
 }
@@ -466,11 +483,36 @@ impl<V: PartialEq> Entry<V> {
 impl<V> Entry<V> {
     fn may_be_asked(&self) -> bool {
         let watched = self.watchers.iter().any(|(watcher, _)| watcher.is_current());
-        watched || self.waiters.values().any(Sight::stands)
+        let waits = |busy: &Busy| busy.waiters.values().any(Sight::stands);
+        watched || self.busy.as_ref().is_some_and(|busy| waits(busy))
+    }
+
+    fn busy(&mut self) -> &mut Busy {
+        self.busy.get_or_insert_default()
+    }
+
+    fn flight(&self) -> Flight {
+        self.busy.as_ref().map_or(Flight::Idle, |busy| busy.flight)
+    }
+
+    /// It is not on its way any more. Returns who waited.
+    fn land(&mut self) -> Vec<ObjectKey> {
+        if let Some(busy) = &mut self.busy {
+            busy.flight = Flight::Idle;
+        }
+        let woken = self.drain_waiters();
+        self.rest();
+        woken
     }
 
     fn drain_waiters(&mut self) -> Vec<ObjectKey> {
-        std::mem::take(&mut self.waiters).into_keys().collect()
+        let waiters = self.busy.as_mut().map(|busy| std::mem::take(&mut busy.waiters));
+        waiters.unwrap_or_default().into_keys().collect()
+    }
+
+    /// Holds nothing of what is over.
+    fn rest(&mut self) {
+        self.busy.take_if(|busy| busy.is_over());
     }
 
     fn watching(&self) -> impl Iterator<Item = ObjectKey> {

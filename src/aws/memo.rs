@@ -181,6 +181,11 @@ impl Failures {
         self.0 = Some(Failure { error, retry_at: now + pace.pause(of, count), count });
     }
 
+    /// Whether there are none.
+    pub(super) fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// A success ends the row.
     pub(super) fn forget(&mut self) {
         self.0 = None;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -36,8 +37,8 @@ impl Looker {
             created: Timestamp::UNIX_EPOCH,
             owner: Owner::of("test", &key.namespace, name),
             domain: DomainName::parse("example.com").unwrap(),
-            asked: Box::default(),
-            places: Box::default(),
+            asked: Arc::default(),
+            places: Arc::default(),
             credentials: ServiceCredentials::default(),
             spf_includes: BTreeSet::new(),
             manages: true,

@@ -1,5 +1,7 @@
 //! What an object claims, from its spec and its status.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::objects::{has_finalizer, key_of};
@@ -23,6 +25,8 @@ pub fn claimant(object: &SesMailFrom, owner_id: &str, regions: &Regions) -> Opti
     }
     let (domain, places) = claimed_places(object, regions)?;
     let (_, asked) = asked_places(object, regions)?;
+    // Nearly always the same.
+    let places = if places == asked { Arc::clone(&asked) } else { places };
     let key = key_of(object);
     let annotations = object.metadata.annotations.as_ref();
     let take_over = annotations.and_then(|annotations| annotations.get(TAKE_OVER));
@@ -50,10 +54,10 @@ pub fn claimant(object: &SesMailFrom, owner_id: &str, regions: &Regions) -> Opti
 
 /// The role's, or the operator's own where none is named. `None` where what is
 /// named is no role.
-fn credentials(role: Option<&str>, namespace: &str) -> Option<Credentials> {
+fn credentials(role: Option<&str>, namespace: &Arc<str>) -> Option<Credentials> {
     let Some(role) = role else { return Some(Credentials::Ambient) };
     let arn = RoleArn::parse(role).ok()?;
-    Some(Credentials::Role { arn, namespace: namespace.to_owned() })
+    Some(Credentials::Role { arn, namespace: Arc::clone(namespace) })
 }
 
 #[cfg(test)]
@@ -105,7 +109,7 @@ mod tests {
         };
         assert_eq!(of(&object), Some((Credentials::Ambient, Credentials::Ambient)));
         let arn = "arn:aws:iam::123456789012:role/dns";
-        let namespace = object.metadata.namespace.clone().unwrap();
+        let namespace = object.metadata.namespace.clone().unwrap().into();
         let role = Credentials::Role { arn: RoleArn::parse(arn).unwrap(), namespace };
         object.spec.dns.role_arn = Some(arn.to_owned());
         assert_eq!(of(&object), Some((Credentials::Ambient, role.clone())));

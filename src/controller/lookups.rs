@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use super::reconcile::Wake;
@@ -17,14 +17,26 @@ use crate::plan::{Answer, Question, Value};
 const AT_ONCE: usize = 64;
 /// Answers remembered at most; one asks for an answer that was forgotten anew.
 const REMEMBERED: usize = 4096;
+/// How long it is remembered what servers answer for a name: whoever has asked has
+/// looked at it by then, and nobody else does.
+const SEEN_FOR: SignedDuration = SignedDuration::from_mins(1);
+/// How often the old ones are looked for, in answers.
+const SWEEP_EVERY: usize = 256;
 
 /// What was asked, and what came back. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Lookups {
-    asked: Arc<Mutex<HashMap<Question, Asked>>>,
+    all: Arc<Mutex<All>>,
     room: Arc<Semaphore>,
     clock: Clock,
     wake: Wake,
+}
+
+#[derive(Default)]
+struct All {
+    asked: HashMap<Question, Asked>,
+    /// Answers since the old ones were last looked for.
+    answered: usize,
 }
 
 #[derive(Default)]
@@ -37,7 +49,7 @@ struct Asked {
 impl Lookups {
     pub(super) fn new(clock: Clock, wake: Wake) -> Self {
         let room = Arc::new(Semaphore::new(AT_ONCE));
-        Self { asked: Arc::default(), room, clock, wake }
+        Self { all: Arc::default(), room, clock, wake }
     }
 
     /// The answer, if one was sent for at `not_before` or later; else `look_up`
@@ -55,10 +67,10 @@ impl Lookups {
         F: Future<Output = Value> + Send + 'static,
     {
         let mut all = self.lock();
-        if all.len() >= REMEMBERED && !all.contains_key(question) {
-            forget_oldest(&mut all);
+        if all.asked.len() >= REMEMBERED && !all.asked.contains_key(question) {
+            all.forget_oldest();
         }
-        let asked = all.entry(question.clone()).or_default();
+        let asked = all.asked.entry(question.clone()).or_default();
         if let Some((sent, value)) = asked.answer.as_ref().filter(|(sent, _)| *sent >= not_before) {
             return Answer::Known { sent: *sent, value: value.clone() };
         }
@@ -78,27 +90,52 @@ impl Lookups {
         let value = look_up.await;
         let waiting = {
             let mut all = self.lock();
-            let asked = all.entry(question).or_default();
+            let asked = all.asked.entry(question).or_default();
             asked.answer = Some((sent, value));
-            asked.on_its_way.take()
+            let waiting = asked.on_its_way.take();
+            all.sweep(self.clock.now());
+            waiting
         };
         for object in waiting.into_iter().flatten() {
             (self.wake)(&object);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Question, Asked>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Forgets the older half of the answers that are there.
-fn forget_oldest(all: &mut HashMap<Question, Asked>) {
-    let sent = |asked: &Asked| asked.answer.as_ref().map(|(sent, _)| *sent);
-    let mut times: Vec<_> = all.values().filter_map(sent).collect();
-    times.sort_unstable();
-    let Some(middle) = times.get(times.len() / 2).copied() else { return };
-    all.retain(|_, asked| asked.on_its_way.is_some() || sent(asked).is_none_or(|at| at > middle));
+impl All {
+    /// Now and then, forgets what servers answered some time ago.
+    fn sweep(&mut self, now: Timestamp) {
+        self.answered += 1;
+        if self.answered < SWEEP_EVERY {
+            return;
+        }
+        self.answered = 0;
+        self.asked.retain(|question, asked| {
+            let young = asked.sent().is_none_or(|sent| now.duration_since(sent) < SEEN_FOR);
+            young || asked.on_its_way.is_some() || !matches!(question, Question::Seen(..))
+        });
+        self.asked.shrink_to_fit();
+    }
+
+    /// Forgets the older half of the answers that are there.
+    fn forget_oldest(&mut self) {
+        let mut times: Vec<_> = self.asked.values().filter_map(Asked::sent).collect();
+        times.sort_unstable();
+        let Some(middle) = times.get(times.len() / 2).copied() else { return };
+        self.asked.retain(|_, asked| {
+            asked.on_its_way.is_some() || asked.sent().is_none_or(|at| at > middle)
+        });
+    }
+}
+
+impl Asked {
+    fn sent(&self) -> Option<Timestamp> {
+        self.answer.as_ref().map(|(sent, _)| *sent)
+    }
 }
 
 #[cfg(test)]
@@ -111,7 +148,7 @@ mod tests {
 
     use super::*;
     use crate::controller::testing::key;
-    use crate::mail::{DomainName, Seen};
+    use crate::mail::{Delegation, DomainName, Seen};
 
     fn question(name: &str) -> Question {
         Question::Seen(DomainName::parse(name).unwrap(), vec!["ns1.example".into()])
@@ -173,8 +210,25 @@ mod tests {
             woken.recv().await.unwrap();
         }
         lookups.ask(&key("a"), &question("one-more.example"), at(100), answer);
-        let left = lookups.lock().len();
+        let left = lookups.lock().asked.len();
         assert!(left < REMEMBERED, "{left} left");
-        assert!(lookups.lock().contains_key(&question("one-more.example")));
+        assert!(lookups.lock().asked.contains_key(&question("one-more.example")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn forgets_what_servers_answered_for_a_name_and_not_what_a_parent_says_of_a_zone() {
+        let (lookups, mut woken) = lookups();
+        let zone = Question::Delegation(DomainName::parse("example").unwrap(), Vec::new());
+        let delegated = || async { Value::Delegation(Delegation::Delegated) };
+        lookups.ask(&key("a"), &zone, at(100), delegated);
+        woken.recv().await.unwrap();
+        for n in 0..2 * SWEEP_EVERY {
+            lookups.ask(&key("a"), &question(&format!("n{n}.example")), at(100), answer);
+            woken.recv().await.unwrap();
+        }
+        let left = lookups.lock().asked.len();
+        let minute = usize::try_from(SEEN_FOR.as_secs()).unwrap() / 3;
+        assert!(left <= SWEEP_EVERY + minute + 1, "{left} left");
+        assert!(lookups.lock().asked.contains_key(&zone));
     }
 }

@@ -3,21 +3,79 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
+
 use crate::api::SesMailFrom;
-use crate::authority::ObjectKey;
+use crate::authority::{ObjectKey, Place};
 use crate::controller::objects::key_of;
-use crate::plan::Memory;
+use crate::plan::{Memory, Remembered};
 
 /// The memories of all objects.
 #[derive(Debug, Default)]
-pub struct Memories(Mutex<HashMap<ObjectKey, Box<Kept>>>);
+pub struct Memories(Mutex<HashMap<ObjectKey, Kept>>);
 
 /// A memory, with the uid of the object that it is of: one made anew under the
 /// same name starts without.
 #[derive(Debug)]
-struct Kept {
-    uid: Option<Box<str>>,
-    memory: Memory,
+enum Kept {
+    UnderWay(Box<(Uid, Memory)>),
+    Settled(Box<(Uid, Settled)>),
+}
+
+type Uid = Option<Box<str>>;
+
+/// What is remembered of an object with which nothing is going on: much less than of
+/// others, and at rest that is what ten thousand of them are.
+#[derive(Debug)]
+struct Settled {
+    fresh_from: Option<Timestamp>,
+    fresh_for: (i64, Option<String>),
+    findings: Box<[(Place, Remembered)]>,
+    started: Option<Timestamp>,
+    observed: bool,
+}
+
+impl Kept {
+    fn new(uid: Uid, memory: Memory) -> Self {
+        match Settled::of(&memory) {
+            Some(settled) => Self::Settled(Box::new((uid, settled))),
+            None => Self::UnderWay(Box::new((uid, memory))),
+        }
+    }
+
+    /// If it is of the object with this uid.
+    fn of(&self, uid: Option<&str>) -> Option<Memory> {
+        match self {
+            Self::UnderWay(kept) => (kept.0.as_deref() == uid).then(|| kept.1.clone()),
+            Self::Settled(kept) => (kept.0.as_deref() == uid).then(|| kept.1.memory()),
+        }
+    }
+}
+
+impl Settled {
+    /// `None` where there is more to remember.
+    fn of(memory: &Memory) -> Option<Self> {
+        let findings = memory.findings.iter();
+        let settled = Self {
+            fresh_from: memory.fresh_from,
+            fresh_for: memory.fresh_for.clone(),
+            findings: findings.map(|(place, found)| (place.clone(), found.clone())).collect(),
+            started: memory.started,
+            observed: memory.observed,
+        };
+        (settled.memory() == *memory).then_some(settled)
+    }
+
+    fn memory(&self) -> Memory {
+        Memory {
+            fresh_from: self.fresh_from,
+            fresh_for: self.fresh_for.clone(),
+            findings: self.findings.iter().cloned().collect(),
+            started: self.started,
+            observed: self.observed,
+            ..Memory::default()
+        }
+    }
 }
 
 impl Memories {
@@ -25,8 +83,7 @@ impl Memories {
     pub fn of(&self, object: &SesMailFrom) -> Memory {
         let memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let uid = object.metadata.uid.as_deref();
-        let found = memories.get(&key_of(object)).filter(|kept| kept.uid.as_deref() == uid);
-        found.map(|kept| kept.memory.clone()).unwrap_or_default()
+        memories.get(&key_of(object)).and_then(|kept| kept.of(uid)).unwrap_or_default()
     }
 
     /// Whether anything is remembered of an object.
@@ -35,11 +92,10 @@ impl Memories {
     }
 
     /// Remembers this from now on.
-    pub fn keep(&self, object: &SesMailFrom, mut memory: Memory) {
-        memory.findings.shrink_to_fit();
+    pub fn keep(&self, object: &SesMailFrom, memory: Memory) {
         let uid = object.metadata.uid.as_deref().map(Box::from);
         let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        memories.insert(key_of(object), Box::new(Kept { uid, memory }));
+        memories.insert(key_of(object), Kept::new(uid, memory));
     }
 
     /// Changes what is remembered of an object.
@@ -52,5 +108,46 @@ impl Memories {
     /// The object is gone.
     pub fn forget(&self, key: &ObjectKey) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::api::Reason;
+    use crate::controller::testing::{key, object};
+    use crate::mail::{DomainName, MailFromDomain};
+
+    fn settled() -> Memory {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let name = MailFromDomain::new("bounce", &DomainName::parse("example.com").unwrap());
+        let (reason, message) = (Reason::Succeeded, "all is well".to_owned());
+        let found = Remembered { reason, message, first: at(1), last: at(2) };
+        Memory {
+            fresh_from: Some(at(1)),
+            fresh_for: (3, Some("now".to_owned())),
+            findings: [(Place::Name(name.unwrap()), found)].into_iter().collect(),
+            started: Some(at(0)),
+            observed: true,
+            ..Memory::default()
+        }
+    }
+
+    #[test]
+    fn whatever_is_kept_comes_back_and_little_is_held_of_what_is_settled() {
+        let object = object("a", 1);
+        let memories = Memories::default();
+        let name = DomainName::parse("bounce.example.com").unwrap();
+        let under_way = Memory { dns_wrong: [name].into(), ..settled() };
+        for (memory, is_settled) in [(settled(), true), (under_way, false), (settled(), true)] {
+            memories.keep(&object, memory.clone());
+            assert_eq!(memories.of(&object), memory);
+            let kept = memories.0.lock().unwrap();
+            assert_eq!(matches!(kept[&key("a")], Kept::Settled(_)), is_settled);
+        }
+        let mut anew = object.clone();
+        anew.metadata.uid = Some("another".into());
+        assert_eq!(memories.of(&anew), Memory::default());
     }
 }

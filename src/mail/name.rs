@@ -1,15 +1,16 @@
 //! Domain names, parsed once at the edge and right from then on.
 
 use std::fmt;
-use std::sync::Arc;
 
+use internment::ArcIntern;
 use thiserror::Error;
 
 /// A lower-case DNS name without trailing dot. Labels are those that Route 53
 /// may return: letters, digits, `-`, `_` and a leading `*`. At most 253 octets.
-/// A clone shares the text: ten thousand objects name each of theirs many times.
+/// Equal names share their text, however often each was parsed: ten thousand objects
+/// name each of theirs many times.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct DomainName(Arc<str>);
+pub struct DomainName(ArcIntern<str>);
 
 /// Why a text is not a name that can be used.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -38,7 +39,7 @@ impl DomainName {
         let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         let legal = !name.is_empty() && name.len() <= 253 && name.split('.').all(label_is_legal);
         if legal {
-            Ok(Self(name.into()))
+            Ok(Self(ArcIntern::from(&*name)))
         } else {
             Err(NameError::Syntax(text.chars().take(253).collect()))
         }
@@ -61,7 +62,7 @@ impl DomainName {
 
     /// The name one label up, or `None` for a single label.
     pub fn parent(&self) -> Option<Self> {
-        self.0.split_once('.').map(|(_, rest)| Self(rest.into()))
+        self.0.split_once('.').map(|(_, rest)| Self(ArcIntern::from(rest)))
     }
 
     /// This name and those above it, shortest last.

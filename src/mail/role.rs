@@ -1,6 +1,7 @@
 //! Names of IAM roles.
 
 use std::fmt;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -9,7 +10,7 @@ use super::region::Partition;
 /// The ARN of an IAM role: `arn:aws:iam::123456789012:role/team/name`, of a
 /// partition that has SES (IAM user guide, "IAM identifiers").
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct RoleArn(String);
+pub struct RoleArn(Arc<str>);
 
 /// Not the ARN of an IAM role.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -43,7 +44,7 @@ impl RoleArn {
         let digits = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
         let named = resource.strip_prefix("role/").is_some_and(is_path_and_name);
         if known && digits && named && text.len() <= MAX {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(refused())
         }

@@ -1,6 +1,7 @@
 //! What the spec asks for, parsed once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::{AdoptionPolicy, DeletionPolicy, Mode, Rollout, SesMailFrom, WildcardPolicy};
@@ -129,9 +130,9 @@ fn senders(others: &[String]) -> Result<Vec<SpfInclude>, NameError> {
 /// Everything that an object claims or may still hold: the regions and MAIL
 /// FROM domains of its spec and of its status, in order and each once. `None`
 /// where its domain is no name.
-pub fn claimed_places(object: &SesMailFrom, known: &Regions) -> Option<(DomainName, Box<[Place]>)> {
+pub fn claimed_places(object: &SesMailFrom, known: &Regions) -> Option<(DomainName, Arc<[Place]>)> {
     let (domain, asked) = asked_places(object, known)?;
-    let mut places: BTreeSet<Place> = asked.into_iter().collect();
+    let mut places: BTreeSet<Place> = asked.iter().cloned().collect();
     let status = object.status.iter();
     let regions = status.clone().flat_map(|s| s.regions.iter().map(|r| r.name.as_str()));
     let recorded = status.flat_map(|s| s.records.iter().map(|r| r.name.as_str()));
@@ -143,7 +144,7 @@ pub fn claimed_places(object: &SesMailFrom, known: &Regions) -> Option<(DomainNa
 
 /// Everything that the spec of an object asks for: its regions and MAIL FROM
 /// domains, in order and each once. `None` where its domain is no name.
-pub fn asked_places(object: &SesMailFrom, known: &Regions) -> Option<(DomainName, Box<[Place]>)> {
+pub fn asked_places(object: &SesMailFrom, known: &Regions) -> Option<(DomainName, Arc<[Place]>)> {
     let domain = DomainName::parse(&object.spec.domain).ok()?;
     let spec = &object.spec;
     let spec_regions = spec.regions.iter().map(|entry| entry.name.as_str());

@@ -89,13 +89,13 @@ impl<'a> Scene<'a> {
     fn read_claimed(&mut self) {
         let claimed =
             super::desired::claimed_places(self.world.object, &self.world.settings.regions);
-        for place in claimed.map(|(_, places)| places).unwrap_or_default() {
-            if !self.may_read(&place) {
+        for place in claimed.iter().flat_map(|(_, places)| places.iter()) {
+            if !self.may_read(place) {
                 continue;
             }
             match place {
-                Place::Region(region) => self.read_region(region),
-                Place::Name(name) => self.read_name(name),
+                Place::Region(region) => self.read_region(region.clone()),
+                Place::Name(name) => self.read_name(name.clone()),
             }
         }
     }

@@ -243,7 +243,7 @@ pub fn object_with(name: &str, names: &[&str], credentials: ServiceCredentials) 
     });
     let everything = serde_json::from_value(everything).unwrap();
     claims.put_policy("default", Policy::parse(&everything).unwrap());
-    let places: Box<[Place]> =
+    let places: Arc<[Place]> =
         regions.into_iter().map(Place::Region).chain(names.iter().map(name_place)).collect();
     claims.put(Claimant {
         key: key.clone(),

@@ -1,5 +1,7 @@
 //! What is refused, with the exact finding, and nothing written.
 
+use std::sync::Arc;
+
 use super::small_world::*;
 use crate::api::TAKE_OVER;
 use crate::authority::{Claimant, ObjectKey, ServiceCredentials};
@@ -156,8 +158,8 @@ fn the_marker_of_an_object_that_this_operator_knows_is_never_taken() {
         created: "2025-01-01T00:00:00Z".parse().unwrap(),
         owner: other,
         domain: crate::mail::DomainName::parse("other.example").unwrap(),
-        asked: Box::default(),
-        places: Box::default(),
+        asked: Arc::default(),
+        places: Arc::default(),
         spf_includes: std::collections::BTreeSet::new(),
         manages: true,
         credentials: ServiceCredentials::default(),
@@ -217,8 +219,8 @@ fn an_older_object_holds_the_claim_and_is_named_in_the_same_namespace_only() {
             created: "2025-01-01T00:00:00Z".parse().unwrap(),
             owner: Owner::of("cluster", namespace, "older"),
             domain: crate::mail::DomainName::parse("example.com").unwrap(),
-            asked: Box::default(),
-            places: Box::default(),
+            asked: Arc::default(),
+            places: Arc::default(),
             spf_includes: std::collections::BTreeSet::new(),
             manages: true,
             credentials: ServiceCredentials::default(),

@@ -90,7 +90,7 @@ impl Cast {
         .unwrap();
         let ses = self.role.map_or(Credentials::Ambient, |account| Credentials::Role {
             arn: RoleArn::parse(&role(account)).unwrap(),
-            namespace: self.namespace.to_owned(),
+            namespace: self.namespace.into(),
         });
         Actor::new(self.operator, ServiceCredentials { ses, ..Default::default() }, object)
     }
