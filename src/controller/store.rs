@@ -73,7 +73,12 @@ impl Store {
                     return Change::default();
                 }
                 let concerns_us = held.is_none_or(|held| held.differs(&object));
-                if known.complete && held.is_none_or(|held| held.asks_less_than(&object)) {
+                let asked = if known.complete {
+                    held.is_none_or(|held| held.asks_less_than(&object))
+                } else {
+                    has_waited(&object)
+                };
+                if asked {
                     known.awaited.insert(key.clone());
                 }
                 let mut wake = self.hold(&mut known, &key, &object);
@@ -130,7 +135,8 @@ impl Store {
     }
 
     /// Everything has been listed: what objects ask for from now on is what
-    /// persons have done, and goes before what is done anyway.
+    /// persons have done, and goes before what is done anyway. So does, of what was
+    /// there before, what status does not speak of yet though it speaks.
     pub fn listed(&self) {
         self.lock().complete = true;
     }
@@ -294,6 +300,13 @@ fn has_seen(object: &SesMailFrom) -> bool {
         && handled
 }
 
+/// Whether a person has asked for something while no operator was there: status
+/// speaks of what was asked before.
+fn has_waited(object: &SesMailFrom) -> bool {
+    let speaks = object.status.as_ref().is_some_and(|status| status.observed_generation >= 0);
+    speaks && !has_seen(object)
+}
+
 fn version(object: &SesMailFrom) -> &str {
     object.metadata.resource_version.as_deref().unwrap_or_default()
 }
@@ -430,6 +443,28 @@ mod tests {
         assert!(store.is_awaited(&key("b")), "a new object");
         store.forget(&key("b"));
         assert!(!store.is_awaited(&key("b")));
+    }
+
+    #[test]
+    fn what_a_person_asked_for_while_no_operator_was_there_is_awaited_too() {
+        let store = store();
+        let settled = |name: &str| {
+            let mut object = object(name, 1);
+            object.status = serde_json::from_value(json!({"observedGeneration": 1})).unwrap();
+            object
+        };
+        let mut edited = settled("edited");
+        edited.metadata.generation = Some(2);
+        let mut requested = settled("requested");
+        let request = [(RECONCILE_REQUESTED_AT.into(), "now".into())];
+        requested.metadata.annotations = Some(request.into());
+        let begun: Vec<SesMailFrom> = vec![settled("settled"), object("new", 1)];
+        for object in begun.iter().chain([&edited, &requested]) {
+            store.saw(watched(object));
+        }
+        store.listed();
+        let awaited = ["settled", "new", "edited", "requested"].map(|a| store.is_awaited(&key(a)));
+        assert_eq!(awaited, [false, false, true, true]);
     }
 
     #[test]
