@@ -240,6 +240,8 @@ async fn reconcile_all<X: Outside>(
 ) {
     let leads = async {
         join_all(watches.all().map(|watch| watch.listed())).await;
+        // What persons ask for while another leads, or nobody, they wait for.
+        reconciler.store.listed();
         options.leadership.stand();
         options.leadership.gained().await;
     };
@@ -249,7 +251,6 @@ async fn reconcile_all<X: Outside>(
         () = let_go(&mut woken) => return,
     }
     reconciler.metrics.leads();
-    reconciler.store.listed();
     for key in reconciler.store.keys() {
         (reconciler.wake)(&key);
     }
