@@ -24,8 +24,8 @@ static COUNTED: Cap<System> = Cap::new(System, usize::MAX);
 const OBJECTS: usize = 10_000;
 
 /// Bytes an object, of what is kept in each place.
-const STORE: usize = 1_600;
-const MEMORIES: usize = 950;
+const STORE: usize = 1_450;
+const MEMORIES: usize = 650;
 const SCHEDULE: usize = 230;
 
 #[test]

@@ -50,7 +50,9 @@ impl ConditionType {
             }
             Self::Stalled => {
                 "Nothing can advance by itself any more: a person must act. There only while True; \
-                 looked at again at every resync, so it heals by itself once the cause is gone."
+                 looked at again at every resync, so it heals by itself once the cause is gone. \
+                 A write that AWS refused is tried again within an hour, or when a reconcile is \
+                 requested."
             }
             Self::Authorized => {
                 "A SesMailFromPolicy allows the whole of what the object asks for, and no other \

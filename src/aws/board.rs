@@ -411,6 +411,12 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         self.schedule(question, due);
     }
 
+    /// Whether anything is going on with a question.
+    #[cfg(test)]
+    pub(super) fn is_busy(&self, question: &Q) -> bool {
+        self.entries.get(question).is_some_and(|entry| entry.busy.is_some())
+    }
+
     /// Every question of which something is known or wanted.
     pub(super) fn questions(&self) -> impl Iterator<Item = &Q> {
         self.entries.keys()

@@ -206,3 +206,25 @@ fn what_was_overheard_from_before_a_write_does_not_count() {
     assert_eq!(board.last(&"q"), None);
     assert_eq!(board.overheard(&"q", at(6), 2), [object("a")]);
 }
+
+#[test]
+fn an_older_answer_does_not_hide_what_it_misses() {
+    let mut board = board();
+    look(&mut board, "q", "a", 1);
+    board.invalidate(&"q", at(5));
+    board.record(&"q", at(1), 1);
+    assert!(board.overheard(&"q", at(4), 3).is_empty());
+    assert_eq!(board.last(&"q"), Some(at(1)), "what was overheard may miss the write");
+    board.overheard(&"q", at(6), 2);
+    assert_eq!(board.last(&"q"), Some(at(6)));
+}
+
+#[test]
+fn a_question_at_rest_holds_its_answer_alone() {
+    let mut board = board();
+    look(&mut board, "q", "a", 1);
+    assert!(board.is_busy(&"q"));
+    board.invalidate(&"q", at(1));
+    answered(&mut board, 2, 1);
+    assert!(!board.is_busy(&"q"));
+}

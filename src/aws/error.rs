@@ -105,13 +105,14 @@ impl Error {
     /// stands there: what was read before counts as it did.
     pub(super) fn leaves_readings(&self) -> bool {
         use ErrorKind::{
-            AccessDenied, BadRequest, Credentials, LimitExceeded, PriorRequest, Revoked,
-            RoleRefused, Throttled,
+            AccessDenied, BadRequest, Credentials, LimitExceeded, Revoked, RoleRefused, Throttled,
         };
         match self.kind {
-            AccessDenied | BadRequest | Credentials | LimitExceeded | PriorRequest | Revoked
-            | RoleRefused | Throttled => true,
-            ErrorKind::InvalidChangeBatch
+            AccessDenied | BadRequest | Credentials | LimitExceeded | Revoked | RoleRefused
+            | Throttled => true,
+            // The other change that is on its way may be ours, its answer lost.
+            ErrorKind::PriorRequest
+            | ErrorKind::InvalidChangeBatch
             | ErrorKind::NotFound
             | ErrorKind::NotVerified
             | ErrorKind::Unavailable => false,

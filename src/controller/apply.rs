@@ -193,7 +193,9 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         info!(%place, reason = fault.reason.as_str(), error = fault.message, "A write to AWS failed");
         let at = self.clock.now();
         self.memories.amend(object, |memory| {
-            let before = memory.faults.get(place).map_or(0, |before| before.count);
+            // The pause is for as long as it has failed in this way.
+            let alike = |before: &&WriteFault| before.fault.transient == fault.transient;
+            let before = memory.faults.get(place).filter(alike).map_or(0, |before| before.count);
             let count = before.saturating_add(1);
             memory.faults.insert(place.clone(), WriteFault { fault, at, count, repair });
         });

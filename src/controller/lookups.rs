@@ -17,11 +17,11 @@ use crate::plan::{Answer, Question, Value};
 const AT_ONCE: usize = 64;
 /// Answers remembered at most; one asks for an answer that was forgotten anew.
 const REMEMBERED: usize = 4096;
-/// How long it is remembered what servers answer for a name: whoever has asked has
-/// looked at it by then, and nobody else does.
-const SEEN_FOR: SignedDuration = SignedDuration::from_mins(1);
-/// How often the old ones are looked for, in answers.
-const SWEEP_EVERY: usize = 256;
+/// How long it is remembered what servers answered for a name: a resync by default,
+/// and no plan relies on what is older.
+const SEEN_FOR: SignedDuration = SignedDuration::from_mins(10);
+/// How often the old ones are looked for.
+const SWEEP_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// What was asked, and what came back. Cheap to clone.
 #[derive(Clone)]
@@ -35,8 +35,8 @@ pub(super) struct Lookups {
 #[derive(Default)]
 struct All {
     asked: HashMap<Question, Asked>,
-    /// Answers since the old ones were last looked for.
-    answered: usize,
+    /// When the old ones were last looked for.
+    swept: Timestamp,
 }
 
 #[derive(Default)]
@@ -67,6 +67,7 @@ impl Lookups {
         F: Future<Output = Value> + Send + 'static,
     {
         let mut all = self.lock();
+        all.sweep(self.clock.now());
         if all.asked.len() >= REMEMBERED && !all.asked.contains_key(question) {
             all.forget_oldest();
         }
@@ -92,9 +93,7 @@ impl Lookups {
             let mut all = self.lock();
             let asked = all.asked.entry(question).or_default();
             asked.answer = Some((sent, value));
-            let waiting = asked.on_its_way.take();
-            all.sweep(self.clock.now());
-            waiting
+            asked.on_its_way.take()
         };
         for object in waiting.into_iter().flatten() {
             (self.wake)(&object);
@@ -109,11 +108,10 @@ impl Lookups {
 impl All {
     /// Now and then, forgets what servers answered some time ago.
     fn sweep(&mut self, now: Timestamp) {
-        self.answered += 1;
-        if self.answered < SWEEP_EVERY {
+        if now.duration_since(self.swept) < SWEEP_EVERY {
             return;
         }
-        self.answered = 0;
+        self.swept = now;
         self.asked.retain(|question, asked| {
             let young = asked.sent().is_none_or(|sent| now.duration_since(sent) < SEEN_FOR);
             young || asked.on_its_way.is_some() || !matches!(question, Question::Seen(..))
@@ -222,13 +220,13 @@ mod tests {
         let delegated = || async { Value::Delegation(Delegation::Delegated) };
         lookups.ask(&key("a"), &zone, at(100), delegated);
         woken.recv().await.unwrap();
-        for n in 0..2 * SWEEP_EVERY {
+        for n in 0..9 {
             lookups.ask(&key("a"), &question(&format!("n{n}.example")), at(100), answer);
             woken.recv().await.unwrap();
         }
-        let left = lookups.lock().asked.len();
-        let minute = usize::try_from(SEEN_FOR.as_secs()).unwrap() / 3;
-        assert!(left <= SWEEP_EVERY + minute + 1, "{left} left");
-        assert!(lookups.lock().asked.contains_key(&zone));
+        assert_eq!(lookups.lock().asked.len(), 10);
+        tokio::time::advance(SEEN_FOR.unsigned_abs()).await;
+        lookups.ask(&key("a"), &zone, at(100), delegated);
+        assert_eq!(lookups.lock().asked.keys().collect::<Vec<_>>(), [&zone]);
     }
 }

@@ -8,7 +8,7 @@ use super::claimant::claimant;
 use super::objects::key_of;
 use super::policies::WatchedPolicy;
 use super::watched::{Unreadable, Watched, pruned};
-use crate::api::{HANDLED_MAX, RECONCILE_REQUESTED_AT, SesMailFrom};
+use crate::api::{HANDLED_MAX, RECONCILE_REQUESTED_AT, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Claimant, Claims, Credentials, Labels, ObjectKey, Standing};
 use crate::compact::Compact;
 use crate::mail::Regions;
@@ -290,21 +290,24 @@ fn requested(object: &SesMailFrom) -> Option<&String> {
 /// Whether status speaks of all that the object asks for. One that is being
 /// deleted asks until it is gone.
 fn has_seen(object: &SesMailFrom) -> bool {
-    let Some(status) = &object.status else { return false };
+    object.metadata.deletion_timestamp.is_none()
+        && object.status.as_ref().is_some_and(|status| speaks_of(status, object))
+}
+
+/// Whether a status speaks of the generation and of the request.
+fn speaks_of(status: &SesMailFromStatus, object: &SesMailFrom) -> bool {
     let handled = requested(object).is_none_or(|text| {
         let seen = status.last_handled_reconcile_at.as_deref();
         seen.is_some_and(|seen| seen.chars().eq(text.chars().take(HANDLED_MAX)))
     });
-    object.metadata.deletion_timestamp.is_none()
-        && object.metadata.generation == Some(status.observed_generation)
-        && handled
+    object.metadata.generation == Some(status.observed_generation) && handled
 }
 
 /// Whether a person has asked for something while no operator was there: status
 /// speaks of what was asked before.
 fn has_waited(object: &SesMailFrom) -> bool {
-    let speaks = object.status.as_ref().is_some_and(|status| status.observed_generation >= 0);
-    speaks && !has_seen(object)
+    let speaks = object.status.as_ref().filter(|status| status.observed_generation >= 0);
+    speaks.is_some_and(|status| !speaks_of(status, object))
 }
 
 fn version(object: &SesMailFrom) -> &str {
@@ -324,6 +327,8 @@ fn is_newer(a: &str, b: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::json;
 
     use super::*;
@@ -458,13 +463,17 @@ mod tests {
         let mut requested = settled("requested");
         let request = [(RECONCILE_REQUESTED_AT.into(), "now".into())];
         requested.metadata.annotations = Some(request.into());
-        let begun: Vec<SesMailFrom> = vec![settled("settled"), object("new", 1)];
+        let mut leaving = settled("leaving");
+        leaving.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        leaving.metadata.finalizers = Some(vec!["mailfrom.dev/cleanup".into()]);
+        let begun: Vec<SesMailFrom> = vec![settled("settled"), object("new", 1), leaving];
         for object in begun.iter().chain([&edited, &requested]) {
             store.saw(watched(object));
         }
         store.listed();
-        let awaited = ["settled", "new", "edited", "requested"].map(|a| store.is_awaited(&key(a)));
-        assert_eq!(awaited, [false, false, true, true]);
+        let all = ["settled", "new", "leaving", "edited", "requested"];
+        let awaited = all.map(|name| store.is_awaited(&key(name)));
+        assert_eq!(awaited, [false, false, false, true, true]);
     }
 
     #[test]
