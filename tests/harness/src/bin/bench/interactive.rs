@@ -56,19 +56,19 @@ pub(crate) async fn run(stage: &Stage) -> Result<Interactive, Failure> {
     stage.wait(&running, LATEST, "until all changes are seen", answered).await?;
     let measured = phase.end(stage, &running)?;
     stage.stop(&running).await?;
-    tell_slowest(stage, &changes)?;
-    Ok(Interactive { logs: stage.logs()?, changes, exit, waiting, measured })
+    let logs = stage.logs()?;
+    tell_slowest(stage, &logs, &changes);
+    Ok(Interactive { logs, changes, exit, waiting, measured })
 }
 
 /// Which of them waited longest: where the figure is over its bound, one asks.
-fn tell_slowest(stage: &Stage, changes: &[Change]) -> Result<(), Failure> {
-    let waits = people::waits(&stage.logs()?, changes, SUBDOMAIN);
+fn tell_slowest(stage: &Stage, logs: &Logs, changes: &[Change]) {
+    let waits = people::waits(logs, changes, SUBDOMAIN);
     let mut slowest: Vec<(f64, &Change)> = waits.into_iter().zip(changes).collect();
     slowest.sort_by(|one, other| other.0.total_cmp(&one.0));
     for (wait, Change { identity, replied, .. }) in slowest.iter().take(5) {
         stage.tell(&format!("{identity}, changed at {replied:.1} s, waited {wait:.2} s"));
     }
-    Ok(())
 }
 
 /// In turn: a reconcile asked for, another behaviour wanted, a new object; evenly
