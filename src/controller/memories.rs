@@ -1,6 +1,7 @@
 //! What is remembered of each object from one plan to the next.
 
 use std::collections::HashMap;
+use std::mem::take;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -12,58 +13,34 @@ use crate::plan::{Memory, Remembered};
 
 /// The memories of all objects.
 #[derive(Debug, Default)]
-pub struct Memories(Mutex<HashMap<ObjectKey, Kept>>);
+pub struct Memories(Mutex<HashMap<ObjectKey, Box<Kept>>>);
 
 /// A memory, with the uid of the object that it is of: one made anew under the
 /// same name starts without.
 #[derive(Debug)]
-enum Kept {
-    UnderWay(Box<(Uid, Memory)>),
-    Settled(Box<(Uid, Settled)>),
-}
-
-type Uid = Option<Box<str>>;
-
-/// What is remembered of an object with which nothing is going on: much less than of
-/// others, and at rest that is what ten thousand of them are.
-#[derive(Debug)]
-struct Settled {
+struct Kept {
+    uid: Option<Box<str>>,
     fresh_from: Option<Timestamp>,
     fresh_for: (i64, Option<String>),
     findings: Box<[(Place, Remembered)]>,
     started: Option<Timestamp>,
     observed: bool,
+    /// The rest: none of an object with which nothing is going on, and at rest that is
+    /// what ten thousand of them are.
+    more: Option<Box<Memory>>,
 }
 
 impl Kept {
-    fn new(uid: Uid, memory: Memory) -> Self {
-        match Settled::of(&memory) {
-            Some(settled) => Self::Settled(Box::new((uid, settled))),
-            None => Self::UnderWay(Box::new((uid, memory))),
+    fn new(uid: Option<Box<str>>, mut memory: Memory) -> Self {
+        Self {
+            uid,
+            fresh_from: memory.fresh_from.take(),
+            fresh_for: take(&mut memory.fresh_for),
+            findings: take(&mut memory.findings).into_iter().collect(),
+            started: memory.started.take(),
+            observed: take(&mut memory.observed),
+            more: (memory != Memory::default()).then(|| Box::new(memory)),
         }
-    }
-
-    /// If it is of the object with this uid.
-    fn of(&self, uid: Option<&str>) -> Option<Memory> {
-        match self {
-            Self::UnderWay(kept) => (kept.0.as_deref() == uid).then(|| kept.1.clone()),
-            Self::Settled(kept) => (kept.0.as_deref() == uid).then(|| kept.1.memory()),
-        }
-    }
-}
-
-impl Settled {
-    /// `None` where there is more to remember.
-    fn of(memory: &Memory) -> Option<Self> {
-        let findings = memory.findings.iter();
-        let settled = Self {
-            fresh_from: memory.fresh_from,
-            fresh_for: memory.fresh_for.clone(),
-            findings: findings.map(|(place, found)| (place.clone(), found.clone())).collect(),
-            started: memory.started,
-            observed: memory.observed,
-        };
-        (settled.memory() == *memory).then_some(settled)
     }
 
     fn memory(&self) -> Memory {
@@ -73,7 +50,7 @@ impl Settled {
             findings: self.findings.iter().cloned().collect(),
             started: self.started,
             observed: self.observed,
-            ..Memory::default()
+            ..self.more.as_deref().cloned().unwrap_or_default()
         }
     }
 }
@@ -83,7 +60,8 @@ impl Memories {
     pub fn of(&self, object: &SesMailFrom) -> Memory {
         let memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let uid = object.metadata.uid.as_deref();
-        memories.get(&key_of(object)).and_then(|kept| kept.of(uid)).unwrap_or_default()
+        let found = memories.get(&key_of(object)).filter(|kept| kept.uid.as_deref() == uid);
+        found.map(|kept| kept.memory()).unwrap_or_default()
     }
 
     /// Whether anything is remembered of an object.
@@ -95,7 +73,7 @@ impl Memories {
     pub fn keep(&self, object: &SesMailFrom, memory: Memory) {
         let uid = object.metadata.uid.as_deref().map(Box::from);
         let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        memories.insert(key_of(object), Kept::new(uid, memory));
+        memories.insert(key_of(object), Box::new(Kept::new(uid, memory)));
     }
 
     /// Changes what is remembered of an object.
@@ -144,7 +122,7 @@ mod tests {
             memories.keep(&object, memory.clone());
             assert_eq!(memories.of(&object), memory);
             let kept = memories.0.lock().unwrap();
-            assert_eq!(matches!(kept[&key("a")], Kept::Settled(_)), is_settled);
+            assert_eq!(kept[&key("a")].more.is_none(), is_settled);
         }
         let mut anew = object.clone();
         anew.metadata.uid = Some("another".into());
