@@ -205,10 +205,7 @@ impl Scene<'_> {
         }
         let (now, memory) = (self.world.now, self.world.memory);
         let remembered = memory.findings.get(place);
-        let last = remembered.map(|r| r.last).or(memory.started).unwrap_or(now);
-        let last = self.inquiry.last_read(|question| speaks_of(question, place)).max(Some(last));
-        let last = last.unwrap_or(now);
-        let last = self.went_dark(last);
+        let last = self.went_dark(self.read_at(place).or(memory.started).unwrap_or(now));
         let seen_before = self.stored.observed_generation >= 0;
         if seen_before && elapsed(last, now) > self.world.settings.stale_after {
             // Why is not said: it would change with every try.
@@ -222,13 +219,23 @@ impl Scene<'_> {
         }
     }
 
+    /// When a place was last read well, for a plan or only to keep it up.
+    fn read_at(&self, place: &Place) -> Option<Timestamp> {
+        let planned = self.world.memory.findings.get(place).map(|remembered| remembered.last);
+        self.inquiry.last_read(|question| speaks_of(question, place)).max(planned)
+    }
+
     /// The last good reading of all that went dark with a place that was last
     /// read at `last`. AWS out of reach shows at each place when that is read
     /// next, within a resync or two, and is to be told once.
     fn went_dark(&self, last: Timestamp) -> Timestamp {
-        let together = after(last, self.world.settings.resync * 2);
-        let others = self.world.memory.findings.values().map(|remembered| remembered.last);
-        others.filter(|other| *other <= together).fold(last, Timestamp::max)
+        let places = self.world.memory.findings.keys();
+        let mut others: Vec<_> = places.filter_map(|place| self.read_at(place)).collect();
+        others.sort_unstable();
+        let gap = self.world.settings.resync * 2;
+        let joined =
+            |last: Timestamp, other| if other <= after(last, gap) { last.max(other) } else { last };
+        others.into_iter().fold(last, joined)
     }
 
     pub(super) fn other_account(&self, service: Service, what: &str) -> Finding {

@@ -258,8 +258,12 @@ impl<'a> Inquiry<'a> {
     /// When the answers that match were last read well, whatever the age of that:
     /// the oldest of them. None where any was never read.
     pub(super) fn last_read(&self, of: impl Fn(&Question) -> bool) -> Option<Timestamp> {
-        let read = self.world.facts.last_read.iter().filter(|(question, _)| of(question));
-        read.map(|(_, at)| *at).min()
+        let read = self.world.facts.last_read.iter().map(|(question, at)| (question, *at));
+        let known = self.world.facts.answers.iter().filter_map(|(question, answer)| match answer {
+            Answer::Known { sent, .. } => Some((question, *sent)),
+            _ => None,
+        });
+        read.chain(known).filter(|(question, _)| of(question)).map(|(_, at)| at).min()
     }
 
     fn ago(&self, age: Duration) -> Timestamp {

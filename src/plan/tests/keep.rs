@@ -304,6 +304,24 @@ fn what_goes_dark_one_after_the_other_is_told_once() {
 }
 
 #[test]
+fn what_was_read_without_a_plan_at_different_moments_goes_dark_at_once() {
+    let mut world = SmallWorld::ready(TWO_REGIONS);
+    let places =
+        |question: &Question| matches!(question, Question::Name(..) | Question::MailFrom(..));
+    let questions: Vec<_> = world.planned().questions.into_keys().collect();
+    let moments = (1..).map(|step| world.now.checked_add(minutes(6 * step)).unwrap());
+    world.kept_up =
+        questions.iter().filter(|question| places(question)).cloned().zip(moments).collect();
+    assert!(world.kept_up.len() > 2, "{questions:?}");
+    world.failing = questions.into_iter().map(|question| (question, unavailable())).collect();
+    world.live(hours(2));
+    assert_eq!(world.done, Vec::<String>::new(), "the last was read less than that ago");
+    world.live(hours(3));
+    assert_eq!(world.done, ["status"]);
+    assert_eq!(world.condition("Ready"), "Unknown ObservationStale");
+}
+
+#[test]
 fn a_region_that_fails_from_the_start_does_not_hide_the_others() {
     let mut world = SmallWorld::new(TWO_REGIONS);
     let region = world.settings.regions.get("eu-west-1").unwrap();

@@ -45,6 +45,8 @@ pub(super) struct SmallWorld {
     pub lost_changes: u32,
     /// Not answered yet.
     pub silent: BTreeSet<Question>,
+    /// When what cannot be read was last read without a plan.
+    pub kept_up: BTreeMap<Question, Timestamp>,
     /// What was done, in order, as text.
     pub done: Vec<String>,
     pub notices: Vec<Notice>,
@@ -133,6 +135,7 @@ impl SmallWorld {
             failing: BTreeMap::new(),
             lost_changes: 0,
             silent: BTreeSet::new(),
+            kept_up: BTreeMap::new(),
             done: Vec::new(),
             notices: Vec::new(),
             stale_reads: None,
@@ -315,6 +318,10 @@ impl SmallWorld {
             }
             for question in open {
                 let answer = self.answer(&question);
+                let unread = !matches!(answer, Answer::Known { .. });
+                if let Some(at) = self.kept_up.get(&question).filter(|_| unread) {
+                    facts.last_read.insert(question.clone(), *at);
+                }
                 facts.answers.insert(question, answer);
             }
         }
