@@ -6,6 +6,8 @@
 //! from a typical object a few hundred bytes. To open one takes some tens of
 //! microseconds, and a reconcile takes milliseconds.
 
+mod nanos;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::LazyLock;
@@ -14,6 +16,8 @@ use lz4_flex::block::{compress_prepend_size_with_dict, decompress_size_prepended
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::error;
+
+pub use nanos::Nanos;
 
 use crate::api::SesMailFrom;
 

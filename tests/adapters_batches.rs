@@ -59,7 +59,7 @@ fn hand_over(operator: &Operator, actor: &Actor, value: &str) -> Handed {
 }
 
 fn hand_over_to(zone: &str, operator: &Operator, actor: &Actor, values: &[&str]) -> Handed {
-    let name = name(&actor.key().name);
+    let name = name(actor.key().name());
     let mut batch = batch(zone, vec![Change::Create(set(&name, "MX", 300, values))]);
     batch.comment = format!("ours: {}", actor.key());
     operator.aws.change_records(actor.name_grant(&name), &Arc::new(batch))

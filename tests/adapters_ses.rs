@@ -96,7 +96,7 @@ async fn every_status_and_behaviour_is_read_as_it_is() {
             };
             stage.sim.with(force).unwrap();
             let identity = read(&mut operator, &a).await.unwrap();
-            let domain = "m.example.com".to_owned();
+            let domain = "m.example.com".into();
             assert_eq!(identity.mail_from, Some(MailFrom { domain, status, behavior }));
         }
     }
@@ -112,7 +112,7 @@ async fn a_put_sets_and_a_clear_clears_and_each_is_read_back() {
     let held =
         operator.known(|aws| ses_says(aws, &a, &domain("example.com"), &region(REGION), ANY)).await;
     let held = held.unwrap().mail_from.expect("the answer from before the put still counts");
-    assert_eq!((held.domain.as_str(), held.behavior), ("bounce.example.com", reject));
+    assert_eq!((&*held.domain, held.behavior), ("bounce.example.com", reject));
     put(&mut operator, &a, None, BehaviorOnMxFailure::UseDefaultValue).await.unwrap();
     assert_eq!(read(&mut operator, &a).await.unwrap().mail_from, None);
     let truth = |world: &mut aws_simulator::World| {
@@ -357,7 +357,7 @@ async fn read_all(operator: &mut Operator, a: &Actor, names: &[DomainName], from
     for (n, name) in names.iter().enumerate() {
         let said = operator.known(|aws| ses_says(aws, a, name, &region(REGION), from)).await;
         let held = said.unwrap().mail_from.map(|held| held.domain);
-        assert_eq!(held, (n % 2 == 0).then(|| format!("m.{name}")), "{name}");
+        assert_eq!(held, (n % 2 == 0).then(|| format!("m.{name}").into()), "{name}");
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Claimant {
     /// Who.
     pub key: ObjectKey,
     /// `metadata.uid`.
-    pub uid: String,
+    pub uid: Box<str>,
     /// `metadata.creationTimestamp`.
     pub created: Timestamp,
     /// Who its markers speak for.
@@ -87,7 +87,7 @@ impl Claims {
             return BTreeSet::new();
         }
         let mut touched = self.remove(&claimant.key);
-        self.owners.insert(claimant.owner.clone(), claimant.key.clone());
+        self.owners.insert(claimant.owner, claimant.key.clone());
         let claimant = Arc::new(claimant);
         self.claimants.insert(claimant.key.clone(), Arc::clone(&claimant));
         touched.extend(self.enter(&claimant));
@@ -169,7 +169,7 @@ impl Claims {
     /// claims nothing, or where its namespace is not known yet.
     pub fn standing(&self, key: &ObjectKey) -> Option<Standing> {
         let me = self.claimants.get(key)?;
-        let namespace = self.namespaces.get(&*key.namespace)?;
+        let namespace = self.namespaces.get(&**key.namespace())?;
         let mut contenders = BTreeMap::new();
         for contested in me.contested() {
             let holders = self.holders.get(&contested).into_iter().flatten();
@@ -193,7 +193,7 @@ impl Claims {
             Place::Name(_) => Same::Yes,
             Place::Region(_) => self.same_account(&me.credentials.ses, &other.credentials.ses),
         };
-        let rival = Rival { key: other.key.clone(), owner: other.owner.clone() };
+        let rival = Rival { key: other.key.clone(), owner: other.owner };
         (same != Same::No).then(|| Contender { rival, before_us: other.rank() < me.rank(), same })
     }
 
@@ -214,13 +214,13 @@ impl Claims {
         let reported = self.accounts.get(credentials).map(String::as_str);
         reported.or_else(|| match credentials {
             Credentials::Ambient => None,
-            Credentials::Role { arn, .. } => Some(arn.account()),
+            Credentials::Role(role) => Some(role.arn.account()),
         })
     }
 
     /// Whether an object may hold what it asks for.
     fn holds(&self, claimant: &Claimant) -> bool {
-        let namespace = self.namespaces.get(&*claimant.key.namespace);
+        let namespace = self.namespaces.get(&**claimant.key.namespace());
         claimant.manages
             && namespace.is_some_and(|namespace| {
                 self.policies.decide(&claimant.ask(&namespace.labels)).is_ok()
@@ -269,9 +269,9 @@ impl Claims {
 
     /// The objects of a namespace.
     fn members(&self, namespace: &str) -> BTreeSet<ObjectKey> {
-        let first = ObjectKey { namespace: namespace.into(), name: "".into() };
+        let first = ObjectKey::new(namespace, "");
         let from = self.claimants.range(first..).map(|(key, _)| key);
-        from.take_while(|key| *key.namespace == *namespace).cloned().collect()
+        from.take_while(|key| **key.namespace() == *namespace).cloned().collect()
     }
 
     fn judge_again(&mut self, keys: BTreeSet<ObjectKey>) -> BTreeSet<ObjectKey> {
@@ -301,7 +301,7 @@ impl Claimant {
     /// The whole of what the spec asks for.
     pub(super) fn ask<'a>(&'a self, labels: &'a Labels) -> Ask<'a> {
         Ask {
-            namespace: &self.key.namespace,
+            namespace: self.key.namespace(),
             labels,
             domain: &self.domain,
             places: &self.asked,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::mail::RoleArn;
+use crate::mail::{RoleArn, SharedText};
 
 /// What an object needs credentials for; they may be of different accounts.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -22,12 +22,23 @@ pub enum Credentials {
     Ambient,
     /// Of a role that the operator assumes on behalf of a namespace: one session
     /// serves all objects of the namespace.
-    Role {
-        /// Which.
-        arn: RoleArn,
-        /// Named by the external id and the session's tags.
-        namespace: Arc<str>,
-    },
+    Role(Arc<Assumed>),
+}
+
+/// A role that is assumed on behalf of a namespace.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Assumed {
+    /// Which.
+    pub arn: RoleArn,
+    /// Named by the external id and the session's tags.
+    pub namespace: SharedText,
+}
+
+impl Credentials {
+    /// Of a role, on behalf of a namespace.
+    pub fn role(arn: RoleArn, namespace: impl Into<SharedText>) -> Self {
+        Self::Role(Arc::new(Assumed { arn, namespace: namespace.into() }))
+    }
 }
 
 /// As the message about a refusal names them.
@@ -35,7 +46,7 @@ impl fmt::Display for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ambient => f.write_str("the operator's credentials"),
-            Self::Role { arn, .. } => write!(f, "the role {arn}"),
+            Self::Role(role) => write!(f, "the role {}", role.arn),
         }
     }
 }

@@ -6,22 +6,42 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::credentials::{Credentials, Service, ServiceCredentials};
-use crate::mail::{DomainName, MailFromDomain, Region};
+use internment::ArcIntern;
 
-/// A `SesMailFrom` by namespace and name. A clone shares both texts: each object
-/// is entered in half a dozen indexes.
+use super::credentials::{Credentials, Service, ServiceCredentials};
+use crate::mail::{DomainName, MailFromDomain, Region, SharedText};
+
+/// A `SesMailFrom` by namespace and name, in one word: each object is entered in half
+/// a dozen indexes.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct ObjectKey {
+pub struct ObjectKey(ArcIntern<Names>);
+
+#[derive(Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct Names {
+    namespace: SharedText,
+    name: Box<str>,
+}
+
+impl ObjectKey {
+    /// Of an object's `metadata.namespace` and `metadata.name`.
+    pub fn new(namespace: impl Into<SharedText>, name: impl Into<Box<str>>) -> Self {
+        Self(ArcIntern::new(Names { namespace: namespace.into(), name: name.into() }))
+    }
+
     /// `metadata.namespace`.
-    pub namespace: Arc<str>,
+    pub fn namespace(&self) -> &SharedText {
+        &self.0.namespace
+    }
+
     /// `metadata.name`.
-    pub name: Arc<str>,
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
 }
 
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
+        write!(f, "{}/{}", self.namespace(), self.name())
     }
 }
 

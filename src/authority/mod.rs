@@ -12,7 +12,7 @@ mod standing;
 mod tests;
 
 pub use claims::{Claimant, Claims};
-pub use credentials::{Credentials, Service, ServiceCredentials};
+pub use credentials::{Assumed, Credentials, Service, ServiceCredentials};
 pub use decision::{Ask, Denial, Policies};
 pub use grant::{Grant, Look, ObjectKey, Place, Sight};
 pub use policy::{Labels, Lack, Policy};

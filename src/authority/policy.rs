@@ -120,9 +120,10 @@ impl Policy {
         let credentials = || {
             let lack = |service| match ask.credentials.of(service) {
                 Credentials::Ambient => (!self.ambient).then_some(Lack::Ambient(service)),
-                Credentials::Role { arn, namespace } => {
-                    let may = self.roles.contains(arn.as_str()) && **namespace == *ask.namespace;
-                    (!may).then(|| Lack::Role(arn.to_string(), service))
+                Credentials::Role(role) => {
+                    let may =
+                        self.roles.contains(role.arn.as_str()) && *role.namespace == *ask.namespace;
+                    (!may).then(|| Lack::Role(role.arn.to_string(), service))
                 }
             };
             let found = [Service::Ses, Service::Route53].into_iter().find_map(lack);

@@ -150,7 +150,7 @@ impl Standing {
         match MailFromDomain::below(name.as_str(), &self.me.domain) {
             Ok(name) => self.allows(&Place::Name(name)),
             Err(_) => Err(Denial::Domain {
-                namespace: self.me.key.namespace.to_string(),
+                namespace: self.me.key.namespace().to_string(),
                 domain: name.clone(),
             }),
         }

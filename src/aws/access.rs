@@ -348,7 +348,7 @@ impl Access {
             }
             let clients = caller.clients(self).await?;
             let key = lane(caller.payer());
-            self.turn(&key, &sight.object().namespace, sight.is_urgent()).await;
+            self.turn(&key, sight.object().namespace(), sight.is_urgent()).await;
             if !sight.stands() {
                 return Err(Error::revoked(target));
             }

@@ -9,19 +9,21 @@
 //! An answer counts for an object if its request was sent no earlier than the
 //! object asks for, and after the last write of ours that it could have missed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use smallvec::SmallVec;
 
-use super::memo::{Backoff, Failures};
+use super::entry::{Entry, Flight};
+use super::memo::Backoff;
 use super::queue::FairQueue;
 use super::watchers::Watcher;
 use super::{Error, Reply};
 use crate::authority::{ObjectKey, Sight};
+use crate::compact::Nanos;
+use crate::mail::SharedText;
 
 /// Answers that nobody watches are forgotten after this.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(2);
@@ -37,44 +39,8 @@ pub(super) struct Board<Q, V> {
     entries: HashMap<Q, Box<Entry<V>>>,
     queue: FairQueue<Q>,
     /// When what is watched is to be asked again.
-    due: BTreeSet<(Timestamp, Q)>,
+    due: BTreeSet<(Nanos, Q)>,
     landed: usize,
-}
-
-#[derive(Debug)]
-struct Entry<V> {
-    answer: Option<(Timestamp, V)>,
-    /// Nearly always one.
-    watchers: SmallVec<[(Arc<Watcher>, Duration); 1]>,
-    due: Option<Timestamp>,
-    /// What most questions have not at rest.
-    busy: Option<Box<Busy>>,
-}
-
-/// What is going on with a question.
-#[derive(Debug, Default)]
-struct Busy {
-    /// When the last write of ours ended that the answer may miss.
-    written: Option<Timestamp>,
-    failures: Failures,
-    flight: Flight,
-    /// Who is woken whatever comes, and may ask.
-    waiters: BTreeMap<ObjectKey, Sight>,
-}
-
-/// Where a question stands on its way to AWS.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Flight {
-    #[default]
-    Idle,
-    Queued {
-        urgent: bool,
-    },
-    Sent {
-        at: Timestamp,
-        /// A write finished since, so that the answer may miss it.
-        outdated: bool,
-    },
 }
 
 /// What is drawn for one call.
@@ -83,12 +49,6 @@ pub(super) struct Draw<Q> {
     pub(super) questions: Vec<Q>,
     /// Woken because nobody may ask for them any more.
     pub(super) dropped: Vec<ObjectKey>,
-}
-
-impl<V> Default for Entry<V> {
-    fn default() -> Self {
-        Self { answer: None, watchers: SmallVec::new(), due: None, busy: None }
-    }
 }
 
 impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
@@ -112,15 +72,15 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         now: Timestamp,
     ) -> Reply<V> {
         let entry = self.entries.entry(question.clone()).or_default();
-        if let Some((sent, value)) = entry.answer.as_ref().filter(|(sent, _)| *sent >= not_before) {
-            return Reply::Known { sent: *sent, value: value.clone() };
+        if let Some((sent, value)) = entry.answer().filter(|(sent, _)| *sent >= not_before) {
+            return Reply::Known { sent, value: value.clone() };
         }
         let busy = entry.busy();
         let failure = busy.failures.at(now).filter(|_| busy.flight == Flight::Idle);
         if let Some((error, retry_at)) = failure {
             return Reply::Failed { error, retry_at };
         }
-        let (urgent, namespace) = (sight.is_urgent(), sight.object().namespace.to_string());
+        let (urgent, namespace) = (sight.is_urgent(), sight.object().namespace().to_string());
         busy.waiters.insert(sight.object().clone(), sight);
         let queue = match busy.flight {
             Flight::Idle => true,
@@ -137,13 +97,12 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
 
     /// When the last good answer was sent for, whatever its age.
     pub(super) fn last(&self, question: &Q) -> Option<Timestamp> {
-        let entry = self.entries.get(question)?;
-        entry.answer.as_ref().map(|(sent, _)| *sent)
+        self.entries.get(question)?.sent()
     }
 
     /// The last good answer, and when it was sent for, whatever its age.
-    pub(super) fn known(&self, question: &Q) -> Option<&(Timestamp, V)> {
-        self.entries.get(question)?.answer.as_ref()
+    pub(super) fn known(&self, question: &Q) -> Option<(Timestamp, &V)> {
+        self.entries.get(question)?.answer()
     }
 
     /// Keeps a question up at `pace` for a watcher that knows the answer of
@@ -157,15 +116,13 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         known: Timestamp,
     ) -> bool {
         let entry = self.entries.entry(question.clone()).or_default();
-        entry.watchers.retain(|(other, _)| other.is_current());
-        entry.watchers.push((Arc::clone(watcher), pace));
-        let sent = entry.answer.as_ref().map(|(sent, _)| *sent);
-        // Without an answer, one is due already.
-        let due = match sent {
-            None if entry.due.is_some() => entry.due,
-            sent => entry.next_due(sent.unwrap_or(known)),
-        };
-        self.schedule(question, due);
+        entry.watch(watcher, pace);
+        let sent = entry.sent();
+        // Without an answer, one may be due already.
+        if sent.is_some() || entry.due().is_none() {
+            let due = entry.next_due(sent.unwrap_or(known));
+            self.schedule(question, due);
+        }
         sent != Some(known)
     }
 
@@ -191,7 +148,7 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
 
     /// When the first of what is watched is to be asked again.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
-        self.due.first().map(|(at, _)| *at)
+        self.due.first().map(|(at, _)| (*at).into())
     }
 
     /// How many questions the next calls would have to answer.
@@ -225,16 +182,16 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
 
     fn draw_watched(&mut self, now: Timestamp, most: usize, early: u32, draw: &mut Draw<Q>) {
         while draw.questions.len() < most
-            && let Some((at, question)) = self.due.first().cloned()
+            && let Some((at, question)) = self.first_due()
         {
             let Some(entry) = self.entries.get_mut(&question) else {
                 self.due.pop_first();
                 continue;
             };
-            entry.watchers.retain(|(watcher, _)| watcher.is_current());
+            entry.forget_ended();
             let Some(pace) = entry.pace() else {
                 self.due.pop_first();
-                entry.due = None;
+                entry.set_due(None);
                 continue;
             };
             let soon = now.checked_add(pace / early).unwrap_or(Timestamp::MAX);
@@ -242,7 +199,7 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
                 break;
             }
             self.due.pop_first();
-            entry.due = None;
+            entry.set_due(None);
             if entry.flight() == Flight::Idle {
                 entry.busy().flight = Flight::Sent { at: now, outdated: false };
                 draw.questions.push(question);
@@ -260,13 +217,10 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     ) -> Vec<ObjectKey> {
         self.sweep(now);
         let entry = self.entries.entry(question.clone()).or_default();
-        let (sent, outdated) = match entry.flight() {
-            Flight::Sent { at, outdated } => (at, outdated),
-            Flight::Idle | Flight::Queued { .. } => (now, false),
-        };
-        let mut woken = match entry.flight() {
-            Flight::Queued { .. } => entry.drain_waiters(),
-            Flight::Idle | Flight::Sent { .. } => entry.land(),
+        let (sent, outdated, mut woken) = match entry.flight() {
+            Flight::Sent { at, outdated } => (at, outdated, entry.land()),
+            Flight::Idle => (now, false, entry.land()),
+            Flight::Queued { .. } => (now, false, entry.drain_waiters()),
         };
         let due = match result {
             Ok(_) if outdated => entry.pace().map(|_| now),
@@ -283,7 +237,7 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
                 let failures = &mut entry.busy().failures;
                 failures.note(error, self.retry, &"", now);
                 let again = failures.at(now).map(|(_, retry_at)| retry_at);
-                again.filter(|_| !entry.watchers.is_empty())
+                again.filter(|_| entry.is_watched())
             }
         };
         self.schedule(question, due);
@@ -296,7 +250,7 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         let busy = entry.busy();
         let waits = busy.waiters.values().next();
         let (namespace, urgent) = waits.map_or((String::new(), false), |sight| {
-            (sight.object().namespace.to_string(), sight.is_urgent())
+            (sight.object().namespace().to_string(), sight.is_urgent())
         });
         busy.flight = Flight::Queued { urgent };
         self.queue.push(&namespace, urgent, question.clone());
@@ -306,7 +260,7 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     /// to be woken.
     pub(super) fn record(&mut self, question: &Q, sent: Timestamp, value: V) -> Vec<ObjectKey> {
         let Some(entry) = self.entries.get_mut(question) else { return Vec::new() };
-        let newer = entry.answer.as_ref().is_none_or(|(before, _)| *before < sent);
+        let newer = entry.sent().is_none_or(|before| before < sent);
         if !newer {
             return Vec::new();
         }
@@ -325,7 +279,7 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     /// The same of an answer that was not asked for, unless it may miss the last
     /// write of ours.
     pub(super) fn overheard(&mut self, question: &Q, sent: Timestamp, value: V) -> Vec<ObjectKey> {
-        let busy = self.entries.get(question).and_then(|entry| entry.busy.as_ref());
+        let busy = self.entries.get(question).and_then(|entry| entry.going_on());
         let written = busy.and_then(|busy| busy.written);
         if written.is_some_and(|at| sent <= at) {
             return Vec::new();
@@ -343,10 +297,9 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         now: Timestamp,
     ) -> Vec<ObjectKey> {
         if let Some(entry) = self.entries.get_mut(question)
-            && let Some(busy) = &mut entry.busy
-            && let Flight::Sent { at, .. } = &mut busy.flight
+            && let Flight::Sent { outdated, .. } = entry.flight()
         {
-            *at = sent;
+            entry.busy().flight = Flight::Sent { at: sent, outdated };
         }
         self.landed(question, Ok(value), now)
     }
@@ -360,11 +313,11 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
 
     /// On behalf of whose namespace a question may be asked: of nobody's in
     /// particular if it is only watched.
-    pub(super) fn namespace_of(&self, question: &Q) -> Option<Arc<str>> {
+    pub(super) fn namespace_of(&self, question: &Q) -> Option<SharedText> {
         let entry = self.entries.get(question)?;
-        let waiters = entry.busy.iter().flat_map(|busy| busy.waiters.values());
+        let waiters = entry.going_on().into_iter().flat_map(|busy| busy.waiters.values());
         let asks = waiters.into_iter().find(|sight| sight.stands());
-        let asks = asks.map(|sight| sight.object().namespace.clone());
+        let asks = asks.map(|sight| sight.object().namespace().clone());
         asks.or_else(|| entry.pace().map(|_| "".into()))
     }
 
@@ -382,14 +335,14 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     /// within a `1/early` of its pace.
     pub(super) fn due(&mut self, now: Timestamp, early: u32) -> Vec<Q> {
         let mut due = Vec::new();
-        while let Some((at, question)) = self.due.first().cloned()
+        while let Some((at, question)) = self.first_due()
             && at <= now
             && due.is_empty()
         {
             match self.entries.get(&question).and_then(|entry| entry.pace()) {
                 None => self.schedule(&question, None),
                 Some(pace) => {
-                    let soon = now.checked_add(pace / early).unwrap_or(Timestamp::MAX);
+                    let soon = now.checked_add(pace / early).unwrap_or(Timestamp::MAX).into();
                     let reached = self.due.iter().take_while(|(at, _)| *at <= soon);
                     due.extend(reached.map(|(_, question)| question.clone()));
                 }
@@ -401,12 +354,7 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     /// A write has ended, however it ended: what was asked before may miss it.
     pub(super) fn invalidate(&mut self, question: &Q, now: Timestamp) {
         let Some(entry) = self.entries.get_mut(question) else { return };
-        entry.answer = None;
-        let busy = entry.busy();
-        busy.written = Some(now);
-        if let Flight::Sent { outdated, .. } = &mut busy.flight {
-            *outdated = true;
-        }
+        entry.invalidate(now);
         let due = entry.pace().map(|_| now);
         self.schedule(question, due);
     }
@@ -414,7 +362,7 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     /// Whether anything is going on with a question.
     #[cfg(test)]
     pub(super) fn is_busy(&self, question: &Q) -> bool {
-        self.entries.get(question).is_some_and(|entry| entry.busy.is_some())
+        self.entries.get(question).is_some_and(|entry| entry.going_on().is_some())
     }
 
     /// Every question of which something is known or wanted.
@@ -422,15 +370,18 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         self.entries.keys()
     }
 
+    fn first_due(&self) -> Option<(Timestamp, Q)> {
+        self.due.first().map(|(at, question)| ((*at).into(), question.clone()))
+    }
+
     fn schedule(&mut self, question: &Q, due: Option<Timestamp>) {
         let Some(entry) = self.entries.get_mut(question) else { return };
-        if let Some(before) = entry.due.take() {
+        if let Some(before) = entry.due() {
             self.due.remove(&(before, question.clone()));
         }
-        if let Some(at) = due {
-            entry.due = Some(at);
-            self.due.insert((at, question.clone()));
-        }
+        let due = due.map(Nanos::from);
+        entry.set_due(due);
+        self.due.extend(due.map(|at| (at, question.clone())));
     }
 
     fn sweep(&mut self, now: Timestamp) {
@@ -455,85 +406,9 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     ) {
         let young = |at: Timestamp| now.duration_since(at) < age;
         self.entries.retain(|question, entry| {
-            let answer = entry.answer.as_ref().is_some_and(|(sent, _)| young(*sent));
-            entry.flight() != Flight::Idle || answer || entry.due.is_some() || !those(question)
+            let answer = entry.sent().is_some_and(young);
+            entry.flight() != Flight::Idle || answer || entry.due().is_some() || !those(question)
         });
         self.entries.shrink_to_fit();
-    }
-}
-
-impl Busy {
-    fn is_over(&self) -> bool {
-        self.flight == Flight::Idle
-            && self.written.is_none()
-            && self.failures.is_none()
-            && self.waiters.is_empty()
-    }
-}
-
-impl<V: PartialEq> Entry<V> {
-    /// Takes an answer in; returns whether it differs from the last.
-    fn take(&mut self, sent: Timestamp, value: V) -> bool {
-        let differs = self.answer.as_ref().is_none_or(|(_, before)| *before != value);
-        self.answer = Some((sent, value));
-        if let Some(busy) = &mut self.busy {
-            busy.failures.forget();
-            // What is older than the answer does not count any more, whatever it misses.
-            busy.written = busy.written.filter(|written| sent <= *written);
-        }
-        self.rest();
-        differs
-    }
-}
-
-impl<V> Entry<V> {
-    fn may_be_asked(&self) -> bool {
-        let watched = self.watchers.iter().any(|(watcher, _)| watcher.is_current());
-        let waits = |busy: &Busy| busy.waiters.values().any(Sight::stands);
-        watched || self.busy.as_ref().is_some_and(|busy| waits(busy))
-    }
-
-    fn busy(&mut self) -> &mut Busy {
-        self.busy.get_or_insert_default()
-    }
-
-    fn flight(&self) -> Flight {
-        self.busy.as_ref().map_or(Flight::Idle, |busy| busy.flight)
-    }
-
-    /// It is not on its way any more. Returns who waited.
-    fn land(&mut self) -> Vec<ObjectKey> {
-        if let Some(busy) = &mut self.busy {
-            busy.flight = Flight::Idle;
-        }
-        let woken = self.drain_waiters();
-        self.rest();
-        woken
-    }
-
-    fn drain_waiters(&mut self) -> Vec<ObjectKey> {
-        let waiters = self.busy.as_mut().map(|busy| std::mem::take(&mut busy.waiters));
-        waiters.unwrap_or_default().into_keys().collect()
-    }
-
-    /// Holds nothing of what is over.
-    fn rest(&mut self) {
-        self.busy.take_if(|busy| busy.is_over());
-    }
-
-    fn watching(&self) -> impl Iterator<Item = ObjectKey> {
-        let current = self.watchers.iter().filter(|(watcher, _)| watcher.is_current());
-        current.map(|(watcher, _)| watcher.object().clone())
-    }
-
-    /// The shortest that any watcher wants.
-    fn pace(&self) -> Option<Duration> {
-        let current = self.watchers.iter().filter(|(watcher, _)| watcher.is_current());
-        current.map(|(_, pace)| *pace).min()
-    }
-
-    fn next_due(&self, sent: Timestamp) -> Option<Timestamp> {
-        let pace = self.pace()?;
-        Some(sent.checked_add(pace).unwrap_or(Timestamp::MAX))
     }
 }

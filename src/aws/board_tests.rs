@@ -35,7 +35,7 @@ fn answered(board: &mut Answers, second: i64, value: u32) -> Vec<String> {
     let draw = board.draw(at(second), usize::MAX, 4);
     let land = |question| board.landed(question, Ok(value), at(second));
     let woken: Vec<_> = draw.questions.iter().flat_map(land).collect();
-    woken.into_iter().map(|key| key.name.to_string()).collect()
+    woken.into_iter().map(|key| key.name().to_string()).collect()
 }
 
 fn names(draw: &Draw<&'static str>) -> Vec<&'static str> {

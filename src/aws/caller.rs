@@ -45,7 +45,8 @@ impl Caller {
     fn new(credentials: &Credentials, ambient: &Arc<Clients>, owner_id: &str) -> Self {
         let (clients, session) = match credentials {
             Credentials::Ambient => (None, None),
-            Credentials::Role { arn, namespace } => {
+            Credentials::Role(role) => {
+                let (arn, namespace) = (&role.arn, &role.namespace);
                 let session = Session::new(arn, namespace, owner_id, Arc::clone(ambient));
                 let provider = SharedCredentialsProvider::new(session.provider());
                 let clients = ambient.with_credentials(provider, arn.partition());
@@ -100,7 +101,7 @@ impl Caller {
     /// names, which STS can only repeat.
     pub(super) fn payer(&self) -> Payer {
         match (&self.credentials, &*lock(&self.account)) {
-            (Credentials::Role { arn, .. }, _) => Payer::Account(arn.account().to_owned()),
+            (Credentials::Role(role), _) => Payer::Account(role.arn.account().to_owned()),
             (Credentials::Ambient, Some(account)) => Payer::Account(account.clone()),
             (Credentials::Ambient, None) => Payer::Unknown,
         }

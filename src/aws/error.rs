@@ -422,7 +422,7 @@ mod tests {
     fn role() -> Credentials {
         let arn = RoleArn::parse("arn:aws:iam::123456789012:role/dns");
         let arn = arn.unwrap_or_else(|_| unreachable!("the ARN of a role"));
-        Credentials::Role { arn, namespace: "mail".into() }
+        Credentials::role(arn, "mail")
     }
 
     #[test]

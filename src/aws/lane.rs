@@ -129,7 +129,7 @@ impl Lane {
             return false;
         }
         state.queued.insert(holder.clone(), urgent);
-        state.queue.push(&holder.namespace, urgent, Waiting::Permit(holder.clone()));
+        state.queue.push(holder.namespace(), urgent, Waiting::Permit(holder.clone()));
         self.start(state)
     }
 
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     fn holder(name: &str) -> ObjectKey {
-        ObjectKey { namespace: name.into(), name: name.into() }
+        ObjectKey::new(name, name)
     }
 
     fn taken(asked: Asked) -> Option<Token> {

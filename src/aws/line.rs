@@ -2,14 +2,13 @@
 //! before there was time for company, and not long after. Pure.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::queue::FairQueue;
 use super::route53::Load;
-use crate::mail::DomainName;
+use crate::mail::{DomainName, SharedText};
 
 /// How long a batch waits for company.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +41,7 @@ impl Linger {
 #[derive(Debug)]
 pub(super) struct Waiting<T> {
     pub(super) item: T,
-    pub(super) namespace: Arc<str>,
+    pub(super) namespace: SharedText,
     /// A batch changes each name on behalf of one object.
     pub(super) name: DomainName,
     pub(super) load: Load,
@@ -83,9 +82,9 @@ impl<T> Line<T> {
     }
 
     /// Of who waits longest.
-    pub(super) fn namespace(&self) -> Arc<str> {
+    pub(super) fn namespace(&self) -> SharedText {
         let first = self.waiting.values().next();
-        first.map(|waiting| Arc::clone(&waiting.namespace)).unwrap_or_default()
+        first.map(|waiting| waiting.namespace.clone()).unwrap_or_default()
     }
 
     /// Whether a person waits.

@@ -229,7 +229,7 @@ mod tests {
     }
 
     fn object(name: &str) -> ObjectKey {
-        ObjectKey { namespace: "mail".into(), name: name.into() }
+        ObjectKey::new("mail", name)
     }
 
     fn at(seconds: i64) -> Timestamp {

@@ -22,6 +22,7 @@ mod call;
 mod caller;
 mod clearance;
 mod clients;
+mod entry;
 mod error;
 mod lane;
 mod line;
@@ -96,6 +97,19 @@ pub enum Reply<T> {
         /// When asking again makes sense.
         retry_at: Timestamp,
     },
+}
+
+impl<T> Reply<T> {
+    /// The same of what `read` makes of the answer; not yet, where it makes nothing.
+    fn and_then<U>(self, read: impl FnOnce(T) -> Option<U>) -> Reply<U> {
+        match self {
+            Self::Known { sent, value } => {
+                read(value).map_or(Reply::NotYet, |value| Reply::Known { sent, value })
+            }
+            Self::NotYet => Reply::NotYet,
+            Self::Failed { error, retry_at } => Reply::Failed { error, retry_at },
+        }
+    }
 }
 
 /// Something that can be watched.

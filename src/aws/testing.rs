@@ -13,7 +13,7 @@ use crate::authority::{
 use crate::mail::{DomainName, Owner};
 
 pub(super) fn object(name: &str) -> ObjectKey {
-    ObjectKey { namespace: "mail".into(), name: name.into() }
+    ObjectKey::new("mail", name)
 }
 
 /// An object that may look at everything until its policy goes.
@@ -25,7 +25,7 @@ pub(super) struct Looker {
 impl Looker {
     pub(super) fn new(name: &str) -> Self {
         let (mut claims, key) = (Claims::default(), object(name));
-        claims.put_namespace(&key.namespace, Labels::new());
+        claims.put_namespace(key.namespace(), Labels::new());
         let everything = json!({
             "namespaceSelector": {}, "domains": ["*"], "ambientCredentials": "Allow",
         });
@@ -35,7 +35,7 @@ impl Looker {
             key: key.clone(),
             uid: name.into(),
             created: Timestamp::UNIX_EPOCH,
-            owner: Owner::of("test", &key.namespace, name),
+            owner: Owner::of("test", key.namespace(), name),
             domain: DomainName::parse("example.com").unwrap(),
             asked: Arc::default(),
             places: Arc::default(),

@@ -14,7 +14,7 @@ use super::Error;
 use super::line::{Line, Linger, Waiting};
 use super::route53::Load;
 use crate::authority::{Credentials, Grant, ObjectKey, Place};
-use crate::mail::{ChangeBatch, DomainName, HostedZoneId};
+use crate::mail::{ChangeBatch, DomainName, HostedZoneId, SharedText};
 
 /// What became of a change that was handed over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,7 +72,7 @@ pub(super) enum Duty {
     /// On behalf of this namespace.
     Send {
         line: LineKey,
-        namespace: Arc<str>,
+        namespace: SharedText,
     },
 }
 
@@ -152,7 +152,7 @@ impl Writers {
         self.numbers += 1;
         let (object, place) = (member.grant.object().clone(), member.grant.place().clone());
         let waiting = Waiting {
-            namespace: Arc::clone(&object.namespace),
+            namespace: object.namespace().clone(),
             name: member.name.clone(),
             load: Load::of(&member.batch),
             since: now,

@@ -48,7 +48,7 @@ impl<A: Audience> Cache<Watched> for Objects<A> {
 
     fn keys(&self) -> Vec<ObjectKey> {
         let covers = |key: &ObjectKey| {
-            self.namespace.as_ref().is_none_or(|namespace| **namespace == *key.namespace)
+            self.namespace.as_ref().is_none_or(|namespace| **namespace == **key.namespace())
         };
         self.store.keys().into_iter().filter(covers).collect()
     }

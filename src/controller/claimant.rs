@@ -1,14 +1,12 @@
 //! What an object claims, from its spec and its status.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::objects::{has_finalizer, key_of};
 use crate::api::{Mode, SesMailFrom, TAKE_OVER};
 use crate::authority::{Claimant, Credentials, ServiceCredentials};
-use crate::mail::{Marker, Owner, Regions, RoleArn};
-use crate::plan::{asked_places, claimed_places};
+use crate::mail::{Marker, Owner, Regions, RoleArn, SharedText};
+use crate::plan::Places;
 
 /// Whether the object takes what it may have: it is in Manage mode, or is being
 /// deleted and still has its finalizer. Any other only looks.
@@ -16,31 +14,28 @@ fn manages(object: &SesMailFrom) -> bool {
     object.spec.mode == Mode::Manage || object.metadata.deletion_timestamp.is_some()
 }
 
-/// The object's claims, by [`claimed_places`]. `None` for an object that is
+/// The object's claims, by [`Places`]. `None` for an object that is
 /// being deleted and that we do not hold up, and for one that names roles which
 /// are none: it must not fall back on the operator's own credentials.
 pub fn claimant(object: &SesMailFrom, owner_id: &str, regions: &Regions) -> Option<Claimant> {
     if object.metadata.deletion_timestamp.is_some() && !has_finalizer(object) {
         return None;
     }
-    let (domain, places) = claimed_places(object, regions)?;
-    let (_, asked) = asked_places(object, regions)?;
-    // Nearly always the same.
-    let places = if places == asked { Arc::clone(&asked) } else { places };
+    let Places { domain, asked, claimed: places } = Places::of(object, regions)?;
     let key = key_of(object);
     let annotations = object.metadata.annotations.as_ref();
     let take_over = annotations.and_then(|annotations| annotations.get(TAKE_OVER));
     let take_over = take_over.and_then(|text| Marker::parse(text).ok());
-    let (spec, namespace) = (&object.spec, &key.namespace);
+    let (spec, namespace) = (&object.spec, key.namespace());
     let credentials = ServiceCredentials {
         ses: credentials(spec.role_arn.as_deref(), namespace)?,
         route53: credentials(spec.dns.role_arn.as_deref(), namespace)?,
     };
     let created = object.metadata.creation_timestamp.as_ref();
     Some(Claimant {
-        owner: Owner::of(owner_id, &key.namespace, &key.name),
+        owner: Owner::of(owner_id, key.namespace(), key.name()),
         key,
-        uid: object.metadata.uid.clone().unwrap_or_default(),
+        uid: object.metadata.uid.as_deref().unwrap_or_default().into(),
         created: created.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         domain,
         asked,
@@ -54,10 +49,10 @@ pub fn claimant(object: &SesMailFrom, owner_id: &str, regions: &Regions) -> Opti
 
 /// The role's, or the operator's own where none is named. `None` where what is
 /// named is no role.
-fn credentials(role: Option<&str>, namespace: &Arc<str>) -> Option<Credentials> {
+fn credentials(role: Option<&str>, namespace: &SharedText) -> Option<Credentials> {
     let Some(role) = role else { return Some(Credentials::Ambient) };
     let arn = RoleArn::parse(role).ok()?;
-    Some(Credentials::Role { arn, namespace: Arc::clone(namespace) })
+    Some(Credentials::role(arn, namespace.clone()))
 }
 
 #[cfg(test)]
@@ -109,8 +104,8 @@ mod tests {
         };
         assert_eq!(of(&object), Some((Credentials::Ambient, Credentials::Ambient)));
         let arn = "arn:aws:iam::123456789012:role/dns";
-        let namespace = object.metadata.namespace.clone().unwrap().into();
-        let role = Credentials::Role { arn: RoleArn::parse(arn).unwrap(), namespace };
+        let namespace = object.metadata.namespace.clone().unwrap();
+        let role = Credentials::role(RoleArn::parse(arn).unwrap(), namespace);
         object.spec.dns.role_arn = Some(arn.to_owned());
         assert_eq!(of(&object), Some((Credentials::Ambient, role.clone())));
         object.spec.role_arn = object.spec.dns.role_arn.take();
@@ -124,7 +119,7 @@ mod tests {
         let mut object = object("a", 1);
         let owner = Owner::of("elsewhere", "mail", "a");
         let marker = Marker {
-            owner: owner.clone(),
+            owner,
             mx: Origin::Created,
             spf: SpfOrigin::created(),
             regions: [("us-east-1".to_owned(), Origin::Created)].into(),

@@ -68,7 +68,7 @@ impl Kubernetes {
     }
 
     fn api(&self, object: &SesMailFrom) -> Api<SesMailFrom> {
-        Api::namespaced(self.client.clone(), &key_of(object).namespace)
+        Api::namespaced(self.client.clone(), key_of(object).namespace())
     }
 
     async fn set_finalizers(
@@ -83,9 +83,9 @@ impl Kubernetes {
         }});
         let params =
             PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
-        let name = key_of(object).name;
+        let key = key_of(object);
         self.pace.turn().await;
-        let patched = self.api(object).patch(&name, &params, &Patch::Merge(patch)).await;
+        let patched = self.api(object).patch(key.name(), &params, &Patch::Merge(patch)).await;
         // An object that is being deleted takes no new finalizer: 422, a lost race too.
         patched.map_err(|error| classified(error, &[404, 409, 422]))
     }
@@ -100,7 +100,8 @@ impl Kubernetes {
             PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         let patch = Patch::Merge(replacing_patch(object, status));
         self.pace.turn().await;
-        let replaced = self.api(object).patch_status(&key_of(object).name, &params, &patch).await;
+        let key = key_of(object);
+        let replaced = self.api(object).patch_status(key.name(), &params, &patch).await;
         replaced.map_err(|error| classified(error, &[404, 409]))
     }
 }
@@ -128,7 +129,7 @@ impl Objects for Kubernetes {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(status_patch(object, status));
         self.pace.turn().await;
-        let applied = self.api(object).patch_status(&key.name, &params, &patch).await;
+        let applied = self.api(object).patch_status(key.name(), &params, &patch).await;
         match applied {
             Ok(applied) if says_more(&applied, status) => {
                 self.replace_status(&applied, status).await
@@ -143,7 +144,7 @@ impl Objects for Kubernetes {
     }
 
     async fn post_event(&self, about: &Subject, notice: &Notice) -> Result<(), ObjectError> {
-        let events: Api<Event> = Api::namespaced(self.client.clone(), &about.key.namespace);
+        let events: Api<Event> = Api::namespaced(self.client.clone(), about.key.namespace());
         let event = event(about, notice, &self.instance, self.clock.now());
         self.pace.turn().await;
         let posted = events.create(&PostParams::default(), &event).await;
@@ -211,8 +212,8 @@ fn event(about: &Subject, notice: &Notice, instance: &str, now: Timestamp) -> Ev
     note.truncate(note.floor_char_boundary(NOTE_BYTES));
     Event {
         metadata: ObjectMeta {
-            namespace: Some(key.namespace.to_string()),
-            generate_name: Some(format!("{}-", stem(&key.name))),
+            namespace: Some(key.namespace().to_string()),
+            generate_name: Some(format!("{}-", stem(key.name()))),
             ..Default::default()
         },
         action: Some("Reconcile".into()),
@@ -222,8 +223,8 @@ fn event(about: &Subject, notice: &Notice, instance: &str, now: Timestamp) -> Ev
         regarding: Some(ObjectReference {
             api_version: Some(SesMailFrom::api_version(&()).into()),
             kind: Some(SesMailFrom::kind(&()).into()),
-            namespace: Some(key.namespace.to_string()),
-            name: Some(key.name.to_string()),
+            namespace: Some(key.namespace().to_string()),
+            name: Some(key.name().to_string()),
             uid: Some(uid.clone()),
             ..Default::default()
         }),

@@ -1,13 +1,15 @@
 //! What is remembered of each object from one plan to the next.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem::take;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::api::SesMailFrom;
+use crate::api::{Reason, SesMailFrom};
 use crate::authority::{ObjectKey, Place};
+use crate::compact::Nanos;
 use crate::controller::objects::key_of;
 use crate::plan::{Memory, Remembered};
 
@@ -15,52 +17,83 @@ use crate::plan::{Memory, Remembered};
 #[derive(Debug, Default)]
 pub struct Memories(Mutex<HashMap<ObjectKey, Box<Kept>>>);
 
-/// A memory, with the uid of the object that it is of: one made anew under the
-/// same name starts without.
+/// A memory in few bytes, with what tells the uid of the object that it is of: one
+/// made anew under the same name starts without.
 #[derive(Debug)]
 struct Kept {
-    uid: Option<Box<str>>,
-    fresh_from: Option<Timestamp>,
-    fresh_for: (i64, Option<String>),
-    findings: Box<[(Place, Remembered)]>,
-    started: Option<Timestamp>,
+    uid: u64,
+    fresh_from: Option<Nanos>,
+    fresh_for: (i64, Option<Box<str>>),
+    findings: Box<[Found]>,
+    started: Option<Nanos>,
     observed: bool,
     /// The rest: none of an object with which nothing is going on, and at rest that is
     /// what ten thousand of them are.
     more: Option<Box<Memory>>,
 }
 
+/// What was last found at a place.
+#[derive(Debug)]
+struct Found {
+    place: Place,
+    reason: Reason,
+    message: Box<str>,
+    first: Nanos,
+    last: Nanos,
+}
+
 impl Kept {
-    fn new(uid: Option<Box<str>>, mut memory: Memory) -> Self {
+    fn new(uid: u64, mut memory: Memory) -> Self {
+        let (generation, request) = take(&mut memory.fresh_for);
         Self {
             uid,
-            fresh_from: memory.fresh_from.take(),
-            fresh_for: take(&mut memory.fresh_for),
-            findings: take(&mut memory.findings).into_iter().collect(),
-            started: memory.started.take(),
+            fresh_from: memory.fresh_from.take().map(Nanos::from),
+            fresh_for: (generation, request.map(String::into)),
+            findings: take(&mut memory.findings).into_iter().map(Found::new).collect(),
+            started: memory.started.take().map(Nanos::from),
             observed: take(&mut memory.observed),
             more: (memory != Memory::default()).then(|| Box::new(memory)),
         }
     }
 
     fn memory(&self) -> Memory {
+        let (generation, request) = &self.fresh_for;
         Memory {
-            fresh_from: self.fresh_from,
-            fresh_for: self.fresh_for.clone(),
-            findings: self.findings.iter().cloned().collect(),
-            started: self.started,
+            fresh_from: self.fresh_from.map(Timestamp::from),
+            fresh_for: (*generation, request.as_deref().map(str::to_owned)),
+            findings: self.findings.iter().map(Found::remembered).collect(),
+            started: self.started.map(Timestamp::from),
             observed: self.observed,
             ..self.more.as_deref().cloned().unwrap_or_default()
         }
     }
 }
 
+impl Found {
+    fn new((place, found): (Place, Remembered)) -> Self {
+        let Remembered { reason, message, first, last } = found;
+        Self { place, reason, message: message.into(), first: first.into(), last: last.into() }
+    }
+
+    fn remembered(&self) -> (Place, Remembered) {
+        let message = self.message.to_string();
+        let (first, last) = (self.first.into(), self.last.into());
+        (self.place.clone(), Remembered { reason: self.reason, message, first, last })
+    }
+}
+
+/// Within one process, the same for the same uid and else not.
+fn fingerprint(object: &SesMailFrom) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    object.metadata.uid.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Memories {
     /// What is remembered of an object.
     pub fn of(&self, object: &SesMailFrom) -> Memory {
         let memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let uid = object.metadata.uid.as_deref();
-        let found = memories.get(&key_of(object)).filter(|kept| kept.uid.as_deref() == uid);
+        let found = memories.get(&key_of(object)).filter(|kept| kept.uid == fingerprint(object));
         found.map(|kept| kept.memory()).unwrap_or_default()
     }
 
@@ -71,9 +104,8 @@ impl Memories {
 
     /// Remembers this from now on.
     pub fn keep(&self, object: &SesMailFrom, memory: Memory) {
-        let uid = object.metadata.uid.as_deref().map(Box::from);
-        let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        memories.insert(key_of(object), Box::new(Kept::new(uid, memory)));
+        let kept = Box::new(Kept::new(fingerprint(object), memory));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key_of(object), kept);
     }
 
     /// Changes what is remembered of an object.
@@ -93,7 +125,6 @@ impl Memories {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::api::Reason;
     use crate::controller::testing::{key, object};
     use crate::mail::{DomainName, MailFromDomain};
 

@@ -74,10 +74,10 @@ impl Subject {
 
 /// Namespace and name. The API server gives every object both.
 pub fn key_of(object: &SesMailFrom) -> ObjectKey {
-    ObjectKey {
-        namespace: object.metadata.namespace.as_deref().unwrap_or_default().into(),
-        name: object.metadata.name.as_deref().unwrap_or_default().into(),
-    }
+    ObjectKey::new(
+        object.metadata.namespace.as_deref().unwrap_or_default(),
+        object.metadata.name.as_deref().unwrap_or_default(),
+    )
 }
 
 /// Whether our finalizer holds the object.

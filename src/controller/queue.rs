@@ -177,15 +177,15 @@ mod tests {
             async move {
                 let before = {
                     let mut log = runs.lock().unwrap();
-                    log.push((key.name.to_string(), began.elapsed().as_secs()));
-                    log.iter().filter(|(name, _)| **name == *key.name).count()
+                    log.push((key.name().to_string(), began.elapsed().as_secs()));
+                    log.iter().filter(|(name, _)| **name == *key.name()).count()
                 };
                 sleep(takes).await;
-                again(&key.name, before)
+                again(key.name(), before)
             }
         };
         let queue = Queue::new(woken, limit, clock, |key| Rank {
-            awaited: &*key.name == "awaited",
+            awaited: key.name() == "awaited",
             progress: Progress::Known,
         });
         let queue = tokio::spawn(queue.run(reconcile, async { drop(stopped.await) }));

@@ -170,8 +170,8 @@ mod tests {
     /// Names tell: a person waits for `awaited…`, and `…new` were never run.
     fn schedule() -> Schedule {
         Schedule::new(Box::new(|key| Rank {
-            awaited: key.name.starts_with("awaited"),
-            progress: if key.name.ends_with("new") { Progress::New } else { Progress::Known },
+            awaited: key.name().starts_with("awaited"),
+            progress: if key.name().ends_with("new") { Progress::New } else { Progress::Known },
         }))
     }
 
@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn rest(schedule: &mut Schedule, now: Instant) -> Vec<String> {
-        std::iter::from_fn(|| schedule.next(now)).map(|key| key.name.to_string()).collect()
+        std::iter::from_fn(|| schedule.next(now)).map(|key| key.name().to_string()).collect()
     }
 
     #[test]

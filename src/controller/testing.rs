@@ -45,5 +45,5 @@ pub(crate) fn watched(object: &SesMailFrom) -> Watched {
 
 /// `mail/<name>`.
 pub(crate) fn key(name: &str) -> ObjectKey {
-    ObjectKey { namespace: "mail".into(), name: name.into() }
+    ObjectKey::new("mail", name)
 }

@@ -196,11 +196,11 @@ mod tests {
 
     impl Audience for Heard {
         fn wake(&self, key: ObjectKey) {
-            self.woken.lock().unwrap().push(key.name.to_string());
+            self.woken.lock().unwrap().push(key.name().to_string());
         }
 
         fn unreadable(&self, object: Unreadable) {
-            self.unreadable.lock().unwrap().push(object.subject.key.name.to_string());
+            self.unreadable.lock().unwrap().push(object.subject.key.name().to_string());
         }
 
         fn unreadable_policy(&self, name: &str, _: &str) {

@@ -47,10 +47,10 @@ impl Watched {
                 version: self.metadata.resource_version.unwrap_or_default(),
                 subject: Subject {
                     uid: self.metadata.uid.unwrap_or_default(),
-                    key: ObjectKey {
-                        namespace: self.metadata.namespace.unwrap_or_default().into(),
-                        name: self.metadata.name.unwrap_or_default().into(),
-                    },
+                    key: ObjectKey::new(
+                        self.metadata.namespace.unwrap_or_default(),
+                        self.metadata.name.unwrap_or_default(),
+                    ),
                 },
                 error,
             }),
@@ -59,10 +59,10 @@ impl Watched {
 
     /// Namespace and name.
     pub fn key(&self) -> ObjectKey {
-        ObjectKey {
-            namespace: self.metadata.namespace.as_deref().unwrap_or_default().into(),
-            name: self.metadata.name.as_deref().unwrap_or_default().into(),
-        }
+        ObjectKey::new(
+            self.metadata.namespace.as_deref().unwrap_or_default(),
+            self.metadata.name.as_deref().unwrap_or_default(),
+        )
     }
 }
 

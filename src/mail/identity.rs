@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::shared::SharedText;
+
 /// What SES does with a message while it cannot see the MX record
 /// (SES API v2, `BehaviorOnMxFailure`).
 #[derive(
@@ -109,7 +111,7 @@ pub struct Identity {
 pub struct MailFrom {
     /// The MAIL FROM domain, lower case, as SES returned it: it may be
     /// anybody's text, so it is not a [`super::MailFromDomain`].
-    pub domain: String,
+    pub domain: SharedText,
     /// SES's word on it.
     pub status: MailFromStatus,
     /// What happens while the MX is not seen.

@@ -10,6 +10,7 @@ mod name;
 mod record;
 mod region;
 mod role;
+mod shared;
 mod spf;
 mod txt;
 mod txt_edit;
@@ -24,6 +25,7 @@ pub use record::{
 };
 pub use region::{Partition, Region, RegionError, Regions};
 pub use role::{CLUSTER_TAG, NAMESPACE_TAG, RoleArn, RoleArnError};
+pub use shared::SharedText;
 pub use spf::{
     AMAZON_SES, MergeRefusal, Merged, Spf, SpfAll, SpfFault, SpfInclude, SpfSyntaxError, TermError,
 };

@@ -2,15 +2,18 @@
 
 use std::fmt;
 
-use internment::ArcIntern;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use super::shared::SharedText;
 
 /// A lower-case DNS name without trailing dot. Labels are those that Route 53
 /// may return: letters, digits, `-`, `_` and a leading `*`. At most 253 octets.
 /// Equal names share their text, however often each was parsed: ten thousand objects
 /// name each of theirs many times.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct DomainName(ArcIntern<str>);
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct DomainName(SharedText);
 
 /// Why a text is not a name that can be used.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -39,7 +42,7 @@ impl DomainName {
         let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         let legal = !name.is_empty() && name.len() <= 253 && name.split('.').all(label_is_legal);
         if legal {
-            Ok(Self(ArcIntern::from(&*name)))
+            Ok(Self(name.into()))
         } else {
             Err(NameError::Syntax(text.chars().take(253).collect()))
         }
@@ -62,12 +65,26 @@ impl DomainName {
 
     /// The name one label up, or `None` for a single label.
     pub fn parent(&self) -> Option<Self> {
-        self.0.split_once('.').map(|(_, rest)| Self(ArcIntern::from(rest)))
+        self.0.split_once('.').map(|(_, rest)| Self(rest.into()))
     }
 
     /// This name and those above it, shortest last.
     pub fn ancestors_and_self(&self) -> impl Iterator<Item = Self> {
         std::iter::successors(Some(self.clone()), Self::parent)
+    }
+}
+
+impl TryFrom<String> for DomainName {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<DomainName> for String {
+    fn from(name: DomainName) -> Self {
+        name.as_str().to_owned()
     }
 }
 

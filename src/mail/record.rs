@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::name::DomainName;
 
 /// The id of a hosted zone, without the `/hostedzone/` prefix.
@@ -44,7 +46,8 @@ pub struct Zone {
 }
 
 /// The type of a record set. Only what the rules speak of has a name.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum RecordType {
     /// Mail exchanger.
     Mx,
@@ -97,7 +100,7 @@ impl fmt::Display for RecordType {
 }
 
 /// How Route 53 answers with a record set.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Routing {
     /// One plain set for everybody.
     Simple,
@@ -109,13 +112,15 @@ pub enum Routing {
 
 /// A record set as Route 53 holds it. Values are in zone-file form, byte for
 /// byte as Route 53 returned them, because a DELETE must repeat them exactly.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct RecordSet {
     /// The owner name.
     pub name: DomainName,
     /// The type.
+    #[serde(rename = "type")]
     pub rtype: RecordType,
     /// Seconds; zero for an alias.
+    #[serde(rename = "ttlSeconds")]
     pub ttl: u32,
     /// The values, in Route 53's order.
     pub values: Vec<String>,
@@ -124,7 +129,7 @@ pub struct RecordSet {
 }
 
 /// What stands at one name in a zone: `ListResourceRecordSets`, all types.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct NameView {
     /// Every record set whose owner name is exactly the name.
     pub sets: Vec<RecordSet>,
@@ -157,7 +162,7 @@ impl NameView {
 }
 
 /// What stands around a name that is about to be made (RFC 4592).
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Surroundings {
     /// Whether any record set stands at or below the name already.
     pub exists: bool,

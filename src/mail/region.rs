@@ -1,19 +1,18 @@
 //! SES's regions and their feedback endpoints.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
 
 use thiserror::Error;
 
 use super::name::DomainName;
+use super::shared::SharedText;
 
 /// The name of an AWS region that is known to have SES.
 ///
-/// Only [`Regions::get`] makes one, so that no other region ever reaches AWS. All
-/// of one name share its text.
+/// Only [`Regions::get`] makes one, so that no other region ever reaches AWS.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Region(Arc<str>);
+pub struct Region(SharedText);
 
 impl Region {
     /// As AWS writes it, `us-east-1`.
@@ -121,13 +120,10 @@ const KNOWN: [&str; 30] = [
     "us-west-2",
 ];
 
-/// The texts that all regions of the table share.
-static SHARED: LazyLock<BTreeSet<Arc<str>>> = LazyLock::new(|| KNOWN.map(Arc::from).into());
-
 /// The regions that this operator may speak to.
 #[derive(Clone, Debug, Default)]
 pub struct Regions {
-    overrides: BTreeMap<Arc<str>, DomainName>,
+    overrides: BTreeMap<String, DomainName>,
 }
 
 impl Regions {
@@ -141,7 +137,7 @@ impl Regions {
             let host = DomainName::parse(host).map_err(|_| bad())?;
             let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             let shaped = name.len() <= 32 && name.contains('-') && name.chars().all(legal);
-            if shaped { Ok((name.into(), host)) } else { Err(bad()) }
+            if shaped { Ok((name.to_owned(), host)) } else { Err(bad()) }
         };
         let overrides = overrides.into_iter().map(parse).collect::<Result<_, _>>()?;
         Ok(Self { overrides })
@@ -149,19 +145,19 @@ impl Regions {
 
     /// The region by its name.
     pub fn get(&self, name: &str) -> Result<Region, RegionError> {
-        if let Some((given, _)) = self.overrides.get_key_value(name) {
-            return Ok(Region(Arc::clone(given)));
+        if self.overrides.contains_key(name) {
+            return Ok(Region(name.into()));
         }
-        let Some(known) = SHARED.get(name) else {
+        if !KNOWN.contains(&name) {
             return Err(RegionError::Unknown {
                 given: name.chars().take(32).collect(),
                 nearest: self.nearest(name),
             });
-        };
+        }
         if name.starts_with("eusc-") {
             return Err(RegionError::NoFeedbackHost(name.to_owned()));
         }
-        Ok(Region(Arc::clone(known)))
+        Ok(Region(name.into()))
     }
 
     /// The host that an MX must name for SES in `region` to accept it
@@ -183,7 +179,7 @@ impl Regions {
     }
 
     fn nearest(&self, given: &str) -> Option<String> {
-        let names = KNOWN.iter().copied().chain(self.overrides.keys().map(|name| &**name));
+        let names = KNOWN.iter().copied().chain(self.overrides.keys().map(String::as_str));
         let best = names.map(|name| (distance(given, name), name)).min()?;
         (best.0 <= 3).then(|| best.1.to_owned())
     }

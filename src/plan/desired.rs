@@ -127,35 +127,45 @@ fn senders(others: &[String]) -> Result<Vec<SpfInclude>, NameError> {
     Ok(senders)
 }
 
-/// Everything that an object claims or may still hold: the regions and MAIL
-/// FROM domains of its spec and of its status, in order and each once. `None`
-/// where its domain is no name.
-pub fn claimed_places(object: &SesMailFrom, known: &Regions) -> Option<(DomainName, Arc<[Place]>)> {
-    let (domain, asked) = asked_places(object, known)?;
-    let mut places: BTreeSet<Place> = asked.iter().cloned().collect();
-    let status = object.status.iter();
-    let regions = status.clone().flat_map(|s| s.regions.iter().map(|r| r.name.as_str()));
-    let recorded = status.flat_map(|s| s.records.iter().map(|r| r.name.as_str()));
-    let names = recorded.filter_map(|name| MailFromDomain::below(name, &domain).ok());
-    let regions = regions.filter_map(|name| known.get(name).ok());
-    places.extend(regions.map(Place::Region).chain(names.map(Place::Name)));
-    Some((domain, places.into_iter().collect()))
+/// Where an object acts, in order and each place once.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The identity.
+    pub domain: DomainName,
+    /// Everything that the spec asks for: its regions and MAIL FROM domains.
+    pub asked: Arc<[Place]>,
+    /// That, and what status still tells of: everything that the object claims or
+    /// may still hold. Nearly always the same.
+    pub claimed: Arc<[Place]>,
 }
 
-/// Everything that the spec of an object asks for: its regions and MAIL FROM
-/// domains, in order and each once. `None` where its domain is no name.
-pub fn asked_places(object: &SesMailFrom, known: &Regions) -> Option<(DomainName, Arc<[Place]>)> {
-    let domain = DomainName::parse(&object.spec.domain).ok()?;
+impl Places {
+    /// By spec and status. `None` where the object's domain is no name.
+    pub fn of(object: &SesMailFrom, known: &Regions) -> Option<Self> {
+        let domain = DomainName::parse(&object.spec.domain).ok()?;
+        let asked = asked(object, &domain, known);
+        let status = object.status.iter();
+        let regions = status.clone().flat_map(|s| s.regions.iter().map(|r| r.name.as_str()));
+        let recorded = status.flat_map(|s| s.records.iter().map(|r| r.name.as_str()));
+        let names = recorded.filter_map(|name| MailFromDomain::below(name, &domain).ok());
+        let regions = regions.filter_map(|name| known.get(name).ok());
+        let mut claimed = asked.clone();
+        claimed.extend(regions.map(Place::Region).chain(names.map(Place::Name)));
+        let more = claimed.len() > asked.len();
+        let asked: Arc<[Place]> = asked.into_iter().collect();
+        let claimed = if more { claimed.into_iter().collect() } else { Arc::clone(&asked) };
+        Some(Self { domain, asked, claimed })
+    }
+}
+
+fn asked(object: &SesMailFrom, domain: &DomainName, known: &Regions) -> BTreeSet<Place> {
     let spec = &object.spec;
-    let spec_regions = spec.regions.iter().map(|entry| entry.name.as_str());
+    let regions = spec.regions.iter().filter_map(|entry| known.get(&entry.name).ok());
     let own = spec.regions.iter().filter_map(|entry| entry.subdomain.as_deref());
     let shares = spec.regions.iter().any(|entry| entry.subdomain.is_none());
     let subdomains = shares.then_some(spec.subdomain.as_str()).into_iter().chain(own);
-    let spec_names = subdomains.filter_map(|sub| MailFromDomain::new(sub, &domain).ok());
-    let regions = spec_regions.filter_map(|name| known.get(name).ok());
-    let places = regions.map(Place::Region).chain(spec_names.map(Place::Name));
-    let places: BTreeSet<Place> = places.collect();
-    Some((domain, places.into_iter().collect()))
+    let names = subdomains.filter_map(|sub| MailFromDomain::new(sub, domain).ok());
+    regions.map(Place::Region).chain(names.map(Place::Name)).collect()
 }
 
 /// The drain window of an abandoned name: none for an object that goes.

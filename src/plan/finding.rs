@@ -44,8 +44,8 @@ impl Finding {
     /// Another object holds `what`. It is named only where this object's
     /// owners may see it, in the same namespace.
     fn lost_to(rival: &Rival, me: &ObjectKey, what: &str) -> Self {
-        let holder = if rival.key.namespace == me.namespace {
-            format!("the SesMailFrom {}", rival.key.name)
+        let holder = if rival.key.namespace() == me.namespace() {
+            format!("the SesMailFrom {}", rival.key.name())
         } else {
             "a SesMailFrom in another namespace".to_owned()
         };

@@ -42,7 +42,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-pub use desired::{asked_places, claimed_places};
+pub use desired::Places;
 pub use effect::{Effect, Notice, Plan};
 pub use world::{
     Answer, Digest, Facts, Fault, Handed, Memory, Question, Remembered, Settings, Unreported,

@@ -85,9 +85,7 @@ impl<'a> Scene<'a> {
             Mark::None => Ok((grant, None)),
             Mark::Mine(marker) => Ok((grant, Some(marker.clone()))),
             Mark::Other(marker, text) if self.takes_over(text) => match standing.may_take_over() {
-                Ok(()) => {
-                    Ok((grant, Some(Marker { owner: standing.owner().clone(), ..marker.clone() })))
-                }
+                Ok(()) => Ok((grant, Some(Marker { owner: *standing.owner(), ..marker.clone() }))),
                 Err(denial) => Err(Finding::new(
                     Reason::RecordConflict,
                     format!(

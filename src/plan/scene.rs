@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::desired::Desired;
+use super::desired::{Desired, Places};
 use super::finding::Finding;
 use super::inquiry::{Identity, Inquiry, Reading, after};
 use super::survey::{Mark, Survey, Surveyed, txt_texts};
@@ -87,9 +87,8 @@ impl<'a> Scene<'a> {
     }
 
     fn read_claimed(&mut self) {
-        let claimed =
-            super::desired::claimed_places(self.world.object, &self.world.settings.regions);
-        for place in claimed.iter().flat_map(|(_, places)| places.iter()) {
+        let places = Places::of(self.world.object, &self.world.settings.regions);
+        for place in places.iter().flat_map(|places| places.claimed.iter()) {
             if !self.may_read(place) {
                 continue;
             }

@@ -28,7 +28,7 @@ impl Scene<'_> {
             name: name.clone(),
             ttl: self.desired.ttl,
             marker: Marker {
-                owner: self.world.standing.owner().clone(),
+                owner: *self.world.standing.owner(),
                 mx: self.mx_origin(surveyed, marker, &host),
                 spf: spf_origin(&spf, marker),
                 regions: self.wanted_regions(name, marker, admissible),

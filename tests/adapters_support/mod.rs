@@ -223,7 +223,7 @@ pub fn object(name: &str, names: &[&str]) -> Actor {
 
 /// The session of a role for the namespace of every object here.
 pub fn role(arn: &str) -> Credentials {
-    Credentials::Role { arn: RoleArn::parse(arn).unwrap(), namespace: "mail".into() }
+    Credentials::role(RoleArn::parse(arn).unwrap(), "mail")
 }
 
 /// The same with other credentials.
@@ -234,7 +234,7 @@ pub fn object_with(name: &str, names: &[&str], credentials: ServiceCredentials) 
     let roles = [&credentials.ses, &credentials.route53].map(role_of);
     let roles: Vec<_> = roles.into_iter().flatten().collect();
     let namespace = roles.first().map_or("mail", |(_, namespace)| namespace);
-    let key = ObjectKey { namespace: namespace.into(), name: name.into() };
+    let key = ObjectKey::new(namespace, name);
     let mut claims = Claims::default();
     claims.put_namespace(namespace, Labels::new());
     let everything = json!({
@@ -264,7 +264,7 @@ pub fn object_with(name: &str, names: &[&str], credentials: ServiceCredentials) 
 fn role_of(credentials: &Credentials) -> Option<(&str, &str)> {
     match credentials {
         Credentials::Ambient => None,
-        Credentials::Role { arn, namespace } => Some((arn.as_str(), namespace)),
+        Credentials::Role(role) => Some((role.arn.as_str(), &role.namespace)),
     }
 }
 

@@ -45,7 +45,7 @@ impl Behalf {
         let lines = batch.changes.iter().map(Line::of).collect();
         let mut state = self.0.lock().unwrap();
         let handed = state.handed.entry(owner_id).or_default();
-        handed.push((access_key(owner_id, &object.name), lines));
+        handed.push((access_key(owner_id, object.name()), lines));
     }
 
     /// The access key with which to send a batch.

@@ -84,7 +84,7 @@ impl Log {
             let calls = world.calls().iter().filter(|call| is_write(call)).cloned();
             (world.events().to_vec(), calls.collect(), world.config().ses.stale_reads)
         });
-        let owners = stage.actors.iter().map(|a| (a.owner().as_str().to_owned(), a.access_key()));
+        let owners = stage.actors.iter().map(|a| (a.owner().to_string(), a.access_key()));
         let (immediate, owners) = (stage.setting.immediate, owners.collect());
         let mut log = Self { calls, owners, immediate, ..Self::default() };
         let allowed = settings().max_observation_age + lag;
@@ -167,7 +167,7 @@ impl Log {
         let edited_txt = edited.kind == "TXT";
         if let (Some((marker, since)), Some(writer)) =
             (self.markers.get(&edited.name), &edited.writer)
-            && let Some(owner) = self.owners.get(marker.owner.as_str())
+            && let Some(owner) = self.owners.get(&marker.owner.to_string())
             && writer != owner
             // With its own marker just taken away, an MX may still go to its place.
             && (edited_txt || at > *since + allowed)
@@ -250,7 +250,7 @@ impl Log {
         if let Some((marker, since)) = holder
             && marker.regions.contains_key(&identity.region)
             && at > (*since).max(held.since) + allowed
-            && let Some(owner) = self.owners.get(marker.owner.as_str())
+            && let Some(owner) = self.owners.get(&marker.owner.to_string())
             && writer.as_ref().is_some_and(|writer| writer != owner)
         {
             return Err(format!("a put over the setting of {owner} by {writer:?}"));

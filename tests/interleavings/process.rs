@@ -77,7 +77,7 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn key(name: &str) -> ObjectKey {
-    ObjectKey { namespace: NAMESPACE.into(), name: name.into() }
+    ObjectKey::new(NAMESPACE, name)
 }
 
 impl Process {
@@ -127,7 +127,7 @@ impl Process {
             let reconcile = move |key: ObjectKey| {
                 steps.step();
                 let reconciler = Arc::clone(&reconciler);
-                let writer = access_key(owner_id, &key.name);
+                let writer = access_key(owner_id, key.name());
                 WRITER.scope(writer, async move { reconciler.reconcile(&key).await.again })
             };
             queue.run(reconcile, std::future::pending()).await;
@@ -173,7 +173,7 @@ impl Process {
                 let others = self.store.forget(&key(&name));
                 self.wake(&name);
                 for other in others {
-                    self.wake(&other.name);
+                    self.wake(other.name());
                 }
             }
         }

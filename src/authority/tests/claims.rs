@@ -11,7 +11,7 @@ const MORE: &str = "eu-west-1";
 type Change = fn(&mut Claims);
 
 fn key(namespace: &str, object: &str) -> ObjectKey {
-    ObjectKey { namespace: namespace.into(), name: object.into() }
+    ObjectKey::new(namespace, object)
 }
 
 /// `bounce.example.org` in us-east-1, made at a second.

@@ -56,10 +56,7 @@ fn name(name: &str, domain: &DomainName) -> Place {
 }
 
 fn role(arn: &str, namespace: &str) -> Credentials {
-    Credentials::Role {
-        arn: crate::mail::RoleArn::parse(arn).unwrap(),
-        namespace: namespace.into(),
-    }
+    Credentials::role(crate::mail::RoleArn::parse(arn).unwrap(), namespace)
 }
 
 /// What a test asks for, owned.

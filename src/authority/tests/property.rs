@@ -101,7 +101,7 @@ fn allows(spec: &Value, wish: &Wish, domain: &str) -> bool {
     };
     let credential = |credentials: &Credentials| match credentials {
         Credentials::Ambient => spec["ambientCredentials"] == "Allow",
-        Credentials::Role { arn, .. } => roles.contains(&arn.as_str()),
+        Credentials::Role(role) => roles.contains(&role.arn.as_str()),
     };
     let include = |sender: &String| includes.contains(&"*") || includes.contains(&sender.as_str());
     selected

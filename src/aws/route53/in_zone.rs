@@ -1,6 +1,7 @@
 //! What is asked about the names of one zone.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::listing::Listing;
 use super::reading::Look;
@@ -23,7 +24,7 @@ pub(in super::super) enum InZone {
 }
 
 /// Its answer.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(in super::super) enum Told {
     /// To [`InZone::At`].
     At(NameView),

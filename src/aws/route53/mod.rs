@@ -49,11 +49,11 @@ pub(super) fn name(
     name: &DomainName,
     (sight, not_before): (Sight, Timestamp),
 ) -> Reply<NameView> {
-    match look(access, view, &InZone::At(name.clone()), sight, not_before) {
-        Reply::Known { sent, value: Told::At(value) } => Reply::Known { sent, value },
-        Reply::Failed { error, retry_at } => Reply::Failed { error, retry_at },
-        Reply::NotYet | Reply::Known { .. } => Reply::NotYet,
-    }
+    let reply = look(access, view, &InZone::At(name.clone()), sight, not_before);
+    reply.and_then(|told| match told {
+        Told::At(view) => Some(view),
+        Told::Around(_) => None,
+    })
 }
 
 /// What stands around a name, up to the zone's apex.
@@ -64,11 +64,10 @@ pub(super) fn surroundings(
     (sight, not_before): (Sight, Timestamp),
 ) -> Reply<Surroundings> {
     let question = InZone::Around { name: name.clone(), apex: apex.clone() };
-    match look(access, view, &question, sight, not_before) {
-        Reply::Known { sent, value: Told::Around(value) } => Reply::Known { sent, value },
-        Reply::Failed { error, retry_at } => Reply::Failed { error, retry_at },
-        Reply::NotYet | Reply::Known { .. } => Reply::NotYet,
-    }
+    look(access, view, &question, sight, not_before).and_then(|told| match told {
+        Told::Around(surroundings) => Some(surroundings),
+        Told::At(_) => None,
+    })
 }
 
 fn look(

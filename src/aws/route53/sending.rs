@@ -82,7 +82,7 @@ impl<'a> Sending<'a> {
     async fn turn(&self, part: &[usize]) {
         let grants = || part.iter().filter_map(|at| Some(&self.members[*at].as_ref()?.grant));
         let first = grants().next();
-        let namespace = first.map(|grant| grant.object().namespace.clone()).unwrap_or_default();
+        let namespace = first.map(|grant| grant.object().namespace().clone()).unwrap_or_default();
         let urgent = grants().any(Grant::is_urgent);
         self.access.turn(&self.bucket, &namespace, urgent).await;
     }

@@ -2,7 +2,7 @@
 //! what is known, and what is read next.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
@@ -15,7 +15,8 @@ use super::listing::{Page, Start};
 use super::reading::{Answered, Look as _, Rank, Reading};
 use super::records::Set;
 use crate::authority::{Credentials, ObjectKey, Sight};
-use crate::mail::{DomainName, HostedZoneId, NameView};
+use crate::compact::Compact;
+use crate::mail::{DomainName, HostedZoneId, NameView, SharedText};
 
 /// So many pages are held at most.
 const PAGES: usize = 8;
@@ -44,7 +45,7 @@ pub(in super::super) struct ZoneView {
 
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) board: Board<InZone, Told>,
+    pub(super) board: Board<InZone, Compact<Told>>,
     reading: Reading<Inspection>,
     /// When a page was last read or told something, while pages are held.
     held_since: Option<Timestamp>,
@@ -61,7 +62,7 @@ pub(super) struct State {
 pub(super) struct Call {
     pub(super) start: Start,
     /// On behalf of whom; of nobody in particular what is kept up.
-    pub(super) namespace: Arc<str>,
+    pub(super) namespace: SharedText,
 }
 
 impl ZoneView {
@@ -99,8 +100,10 @@ impl ZoneView {
     /// What stands at a name, by what was last read there, and when that was
     /// sent for.
     pub(super) fn known(&self, name: &DomainName) -> Option<(Timestamp, NameView)> {
-        match self.lock().board.known(&InZone::At(name.clone())) {
-            Some((sent, Told::At(view))) => Some((*sent, view.clone())),
+        let state = self.lock();
+        let known = state.board.known(&InZone::At(name.clone()));
+        match known.and_then(|(sent, told)| Some((sent, told.open()?))) {
+            Some((sent, Told::At(view))) => Some((sent, view)),
             _ => None,
         }
     }
@@ -137,7 +140,8 @@ impl ZoneView {
         sent: Timestamp,
         view: NameView,
     ) -> Vec<ObjectKey> {
-        self.lock().board.record(&InZone::At(name.clone()), sent, Told::At(view))
+        let told = Compact::of(&Told::At(view));
+        self.lock().board.record(&InZone::At(name.clone()), sent, told)
     }
 }
 
@@ -156,12 +160,13 @@ impl State {
             let mut look = Inspection::from(question.clone());
             if let Ok((sent, told)) = look.go_on(&self.reading.listing, not_before) {
                 self.held_since = Some(now);
-                woken = self.board.note(question, sent, told);
+                woken = self.board.note(question, sent, Compact::of(&told));
                 woken.retain(|object| object != sight.object());
             }
         }
         let urgent = sight.is_urgent();
         let reply = self.board.look(question, sight, not_before, now);
+        let reply = reply.and_then(|told| told.open());
         if urgent && reply == Reply::NotYet {
             self.reading.hasten(|look| look.is(question));
         }
@@ -271,6 +276,7 @@ impl State {
 
     fn answered(&mut self, answered: Answered<Inspection>, now: Timestamp) -> Vec<ObjectKey> {
         let Answered { look, rank, sent, told } = answered;
+        let told = Compact::of(&told);
         match rank {
             Rank::Urgent | Rank::Asked => self.board.answered(&look.question(), sent, told, now),
             Rank::Watched => self.board.record(&look.question(), sent, told),

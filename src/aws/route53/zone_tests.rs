@@ -17,6 +17,7 @@ use super::reading::Rank;
 use super::records::Set;
 use super::zone::{Call, ZoneView};
 use crate::authority::{Credentials, ObjectKey};
+use crate::compact::Compact;
 use crate::mail::{
     DomainName, HostedZoneId, NameView, RecordSet, RecordType, Routing, Surroundings,
 };
@@ -139,7 +140,7 @@ fn the_first_of_what_is_watched_has_all_read_that_is_half_as_old() {
     for (name, sent) in names.iter().zip([0, 40, 60]) {
         let mut state = bench.view.lock();
         let question = InZone::At(name.clone());
-        state.board.note(&question, at(sent), nothing());
+        state.board.note(&question, at(sent), Compact::of(&nothing()));
         assert!(!state.board.watch(&question, &watcher, PACE, at(sent)));
     }
     assert!(bench.call(99).is_none());
@@ -161,7 +162,7 @@ fn a_change_that_ends_while_a_page_is_read_makes_it_old() {
     let [kept_up, recorded] = ["w.z.example", "a.z.example"].map(of);
     let [asked, other] = ["b.z.example", "c.z.example"].map(of);
     for question in [&kept_up, &recorded] {
-        bench.view.lock().board.note(question, at(0), nothing());
+        bench.view.lock().board.note(question, at(0), Compact::of(&nothing()));
         bench.view.lock().board.watch(question, &watcher, PACE, at(0));
     }
     bench.look(&asked, 100, 100);
@@ -218,7 +219,7 @@ fn who_has_lost_the_leave_to_look_is_woken_without_a_call() {
 fn what_nobody_watches_any_more_is_not_read() {
     let bench = Bench::new();
     let watcher = bench.watcher();
-    bench.view.lock().board.note(&of("a.z.example"), at(0), nothing());
+    bench.view.lock().board.note(&of("a.z.example"), at(0), Compact::of(&nothing()));
     bench.view.lock().board.watch(&of("a.z.example"), &watcher, PACE, at(0));
     bench.watchers.end(&object("a"));
     assert!(bench.call(200).is_none());

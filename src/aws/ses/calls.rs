@@ -153,5 +153,5 @@ fn made(domain: &str, status: MailFromStatus, rejects: bool) -> Option<MailFrom>
     } else {
         BehaviorOnMxFailure::UseDefaultValue
     };
-    (!domain.is_empty()).then_some(MailFrom { domain, status, behavior })
+    (!domain.is_empty()).then(|| MailFrom { domain: domain.into(), status, behavior })
 }

@@ -184,9 +184,9 @@ fn deleting_in_either_takes_the_finalizer_alone_with_an_event() {
 #[test]
 fn who_only_looks_is_in_nobodys_way() {
     let mut world = SmallWorld::new(ONE_REGION);
-    let (_, places) = crate::plan::claimed_places(&world.object, &world.settings.regions).unwrap();
+    let places = crate::plan::Places::of(&world.object, &world.settings.regions).unwrap().claimed;
     let older = Claimant {
-        key: ObjectKey { namespace: "mail".into(), name: "older".into() },
+        key: ObjectKey::new("mail", "older"),
         uid: "u0".into(),
         created: "2025-01-01T00:00:00Z".parse().unwrap(),
         owner: Owner::of("cluster", "mail", "older"),
@@ -198,7 +198,7 @@ fn who_only_looks_is_in_nobodys_way() {
         credentials: crate::authority::ServiceCredentials::default(),
         take_over: None,
     };
-    let key = ObjectKey { namespace: "mail".into(), name: "example".into() };
+    let key = ObjectKey::new("mail", "example");
     assert_eq!(world.claims.put(older.clone()), BTreeSet::from([key.clone()]));
     world.live(minutes(5));
     assert_eq!(world.condition("Ready"), "False DomainConflict");

@@ -333,7 +333,7 @@ proptest! {
         prop_assert_eq!(sorted(&world), before);
         for (region, held) in REGIONS.iter().zip(found.ses) {
             let now = world.ses(region).mail_from.as_ref().map(|held| held.domain.clone());
-            prop_assert_eq!(now, held.map(|(domain, ..)| domain.to_owned()));
+            prop_assert_eq!(now, held.map(|(domain, ..)| domain.into()));
         }
     }
 }

@@ -122,10 +122,7 @@ fn other_txt_values_are_kept() {
 #[test]
 fn another_owners_marker_is_refused_and_taken_over_by_its_exact_text() {
     let other = Owner::of("other", "mail", "example");
-    let text = format!(
-        "ses-mailfrom-owner=v1 {} mx=created spf=created regions=us-east-1",
-        other.as_str()
-    );
+    let text = format!("ses-mailfrom-owner=v1 {other} mx=created spf=created regions=us-east-1");
     let mut world = SmallWorld::new(ONE_REGION);
     world.put_record(NAME, RecordType::Mx, &["10 feedback-smtp.us-east-1.amazonses.com"]);
     let spf = "\"v=spf1 include:amazonses.com ~all\"";
@@ -142,18 +139,18 @@ fn another_owners_marker_is_refused_and_taken_over_by_its_exact_text() {
     annotate(&mut world, &text);
     world.settle();
     assert_eq!(world.writes()[0], "change -TXT +TXT");
-    assert!(world.texts(NAME)[1].contains(owner().as_str()));
+    assert!(world.texts(NAME)[1].contains(&owner().to_string()));
 }
 
 #[test]
 fn the_marker_of_an_object_that_this_operator_knows_is_never_taken() {
     let other = Owner::of("cluster", "mail", "known");
-    let text = format!("ses-mailfrom-owner=v1 {} mx=created spf=created regions=", other.as_str());
+    let text = format!("ses-mailfrom-owner=v1 {other} mx=created spf=created regions=");
     let mut world = SmallWorld::new(ONE_REGION);
     world.put_record(NAME, RecordType::Txt, &[&format!("\"{text}\"")]);
     world.object.metadata.annotations = Some([(TAKE_OVER.to_owned(), text.clone())].into());
     world.claims.put(Claimant {
-        key: ObjectKey { namespace: "mail".into(), name: "known".into() },
+        key: ObjectKey::new("mail", "known"),
         uid: "u0".into(),
         created: "2025-01-01T00:00:00Z".parse().unwrap(),
         owner: other,
@@ -212,9 +209,9 @@ fn a_name_that_is_an_identity_itself_is_refused() {
 fn an_older_object_holds_the_claim_and_is_named_in_the_same_namespace_only() {
     for (namespace, says) in [("mail", "the SesMailFrom older"), ("else", "another namespace")] {
         let mut world = SmallWorld::new(ONE_REGION);
-        let key = ObjectKey { namespace: "mail".into(), name: "example".into() };
+        let key = ObjectKey::new("mail", "example");
         let mut rival = Claimant {
-            key: ObjectKey { namespace: namespace.into(), name: "older".into() },
+            key: ObjectKey::new(namespace, "older"),
             uid: "u0".into(),
             created: "2025-01-01T00:00:00Z".parse().unwrap(),
             owner: Owner::of("cluster", namespace, "older"),
@@ -226,9 +223,9 @@ fn an_older_object_holds_the_claim_and_is_named_in_the_same_namespace_only() {
             credentials: ServiceCredentials::default(),
             take_over: None,
         };
-        let mine = crate::plan::claimed_places(&world.object, &world.settings.regions).unwrap();
-        rival.asked = mine.1.clone();
-        rival.places = mine.1;
+        let mine = crate::plan::Places::of(&world.object, &world.settings.regions).unwrap();
+        rival.asked = mine.asked;
+        rival.places = mine.claimed;
         let rival_key = rival.key.clone();
         let touched = world.claims.put(rival);
         assert!(touched.contains(&key));

@@ -44,7 +44,7 @@ pub(super) fn put(
         Some(MailFromStatus::Failed) if !restarts => MailFromStatus::Failed,
         _ => MailFromStatus::Pending,
     };
-    Some(MailFrom { domain: name.to_owned(), status, behavior })
+    Some(MailFrom { domain: name.into(), status, behavior })
 }
 
 /// The zones that a name could lie in, longest name first.

@@ -329,7 +329,7 @@ impl SmallWorld {
     }
 
     pub(super) fn plan_with(&self, facts: &Facts) -> Plan {
-        let key = ObjectKey { namespace: "mail".into(), name: "example".into() };
+        let key = ObjectKey::new("mail", "example");
         let standing = self.claims.standing(&key).unwrap();
         plan(&World {
             now: self.now,
@@ -488,22 +488,19 @@ pub(super) fn claimant(
     regions: &Regions,
 ) -> Claimant {
     let metadata = &object.metadata;
-    let key = ObjectKey {
-        namespace: metadata.namespace.clone().unwrap().into(),
-        name: metadata.name.clone().unwrap().into(),
-    };
-    let (domain, places) = crate::plan::claimed_places(object, regions).unwrap();
+    let key = ObjectKey::new(metadata.namespace.clone().unwrap(), metadata.name.clone().unwrap());
+    let places = crate::plan::Places::of(object, regions).unwrap();
     let take_over = metadata.annotations.as_ref().and_then(|a| a.get(crate::api::TAKE_OVER));
     let take_over = take_over.and_then(|text| crate::mail::Marker::parse(text).ok());
     let deleting = metadata.deletion_timestamp.is_some();
     Claimant {
-        owner: Owner::of(owner_id, &key.namespace, &key.name),
+        owner: Owner::of(owner_id, key.namespace(), key.name()),
         key,
-        uid: metadata.uid.clone().unwrap(),
+        uid: metadata.uid.clone().unwrap().into(),
         created: metadata.creation_timestamp.as_ref().unwrap().0,
-        domain,
-        asked: crate::plan::asked_places(object, regions).unwrap().1,
-        places,
+        domain: places.domain,
+        asked: places.asked,
+        places: places.claimed,
         credentials,
         spf_includes: object.spec.dns.spf.include.iter().cloned().collect(),
         manages: object.spec.mode == crate::api::Mode::Manage || deleting,

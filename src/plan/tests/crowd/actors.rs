@@ -62,15 +62,12 @@ impl Actor {
 
     pub(super) fn key(&self) -> ObjectKey {
         let metadata = &self.object.metadata;
-        ObjectKey {
-            namespace: metadata.namespace.clone().unwrap().into(),
-            name: metadata.name.clone().unwrap().into(),
-        }
+        ObjectKey::new(metadata.namespace.clone().unwrap(), metadata.name.clone().unwrap())
     }
 
     pub(super) fn owner(&self) -> Owner {
         let key = self.key();
-        Owner::of(OWNERS[self.operator], &key.namespace, &key.name)
+        Owner::of(OWNERS[self.operator], key.namespace(), key.name())
     }
 
     pub(super) fn account(&self) -> &str {
@@ -95,7 +92,7 @@ impl Actor {
 pub(super) fn account_of(credentials: &Credentials) -> &str {
     match credentials {
         Credentials::Ambient => ACCOUNT,
-        Credentials::Role { arn, .. } => arn.account(),
+        Credentials::Role(role) => role.arn.account(),
     }
 }
 

@@ -88,9 +88,8 @@ impl Cast {
             },
         }))
         .unwrap();
-        let ses = self.role.map_or(Credentials::Ambient, |account| Credentials::Role {
-            arn: RoleArn::parse(&role(account)).unwrap(),
-            namespace: self.namespace.into(),
+        let ses = self.role.map_or(Credentials::Ambient, |account| {
+            Credentials::role(RoleArn::parse(&role(account)).unwrap(), self.namespace)
         });
         Actor::new(self.operator, ServiceCredentials { ses, ..Default::default() }, object)
     }

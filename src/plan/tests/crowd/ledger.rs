@@ -118,7 +118,7 @@ impl Crowd {
             let mx = self.at(&held.domain, &RecordType::Mx);
             assert!(mx.is_some(), "RejectMessage without MX");
         }
-        let Some(held) = held.filter(|held| name != Some(held.domain.as_str())) else { return };
+        let Some(held) = held.filter(|held| name != Some(&*held.domain)) else { return };
         let marker = self.marker(&held.domain);
         let listing = marker.filter(|marker| marker.regions.contains_key(&setting.2));
         let ours = listing.as_ref().is_some_and(|marker| marker.owner == actor.owner());
@@ -133,7 +133,7 @@ impl Crowd {
             "{who} puts {name:?} over {}, which is another's",
             held.domain
         );
-        if self.ledger.settings.get(setting).is_some_and(|theirs| *theirs == held.domain) {
+        if self.ledger.settings.get(setting).is_some_and(|theirs| held.domain == theirs.as_str()) {
             assert!(changed || may_swap || ours, "{who} puts {name:?} over {}", held.domain);
             assert!(changed || name.is_some(), "{who} clears what others set in {setting:?}");
             self.ledger.settings.remove(setting);
@@ -143,7 +143,7 @@ impl Crowd {
     /// Whether the policies of an actor's operator, told apart by hand, give it
     /// what its spec asks for.
     pub(super) fn is_allowed(&self, actor: &Actor) -> bool {
-        let namespace = actor.key().namespace;
+        let namespace = actor.key().namespace().clone();
         match self.operators[actor.operator].leave[&*namespace] {
             Leave::Everything => true,
             Leave::OneRegion => actor.object.spec.regions.iter().all(|r| r.name == REGIONS[0]),
@@ -169,7 +169,7 @@ impl Crowd {
             assert!(self.holds(me), "{who} may not write at {place}");
             let regions = &self.settings.regions;
             let contends = |other: &&Actor| {
-                let claimed = crate::plan::claimed_places(&other.object, regions).unwrap().1;
+                let claimed = crate::plan::Places::of(&other.object, regions).unwrap().claimed;
                 let same = match place {
                     Place::Name(_) => true,
                     Place::Region(region) => {

@@ -92,7 +92,7 @@ impl Crowd {
             let held = self.identities[&actor.setting(&region.name)].mail_from.as_ref();
             let name = format!("{}.{}", spec.subdomain, spec.domain);
             let right = held.is_some_and(|held| {
-                held.domain == name
+                held.domain == name.as_str()
                     && held.status == MailFromStatus::Success
                     && held.behavior == spec.behavior_on_mx_failure
             });
