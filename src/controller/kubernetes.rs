@@ -84,7 +84,7 @@ impl Kubernetes {
         let params =
             PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         let key = key_of(object);
-        let _turn = self.pace.turn().await;
+        let _turn = self.pace.turn().await?;
         let patched = self.api(object).patch(key.name(), &params, &Patch::Merge(patch)).await;
         // An object that is being deleted takes no new finalizer: 422, a lost race too.
         patched.map_err(|error| classified(error, &[404, 409, 422]))
@@ -99,7 +99,7 @@ impl Kubernetes {
         let params =
             PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         let patch = Patch::Merge(replacing_patch(object, status));
-        let _turn = self.pace.turn().await;
+        let _turn = self.pace.turn().await?;
         let key = key_of(object);
         let replaced = self.api(object).patch_status(key.name(), &params, &patch).await;
         replaced.map_err(|error| classified(error, &[404, 409]))
@@ -128,7 +128,7 @@ impl Objects for Kubernetes {
         let key = key_of(object);
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(status_patch(object, status));
-        let turn = self.pace.turn().await;
+        let turn = self.pace.turn().await?;
         let applied = self.api(object).patch_status(key.name(), &params, &patch).await;
         // What follows takes a turn of its own.
         drop(turn);
@@ -148,7 +148,7 @@ impl Objects for Kubernetes {
     async fn post_event(&self, about: &Subject, notice: &Notice) -> Result<(), ObjectError> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), about.key.namespace());
         let event = event(about, notice, &self.instance, self.clock.now());
-        let _turn = self.pace.turn().await;
+        let _turn = self.pace.turn().await?;
         let posted = events.create(&PostParams::default(), &event).await;
         posted.map(|_| ()).map_err(|error| classified(error, &[]))
     }

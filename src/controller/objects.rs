@@ -4,6 +4,7 @@ use std::future::Future;
 
 use thiserror::Error;
 
+use super::pace::Stuck;
 use crate::api::{FINALIZER, SesMailFrom, SesMailFromStatus};
 use crate::authority::ObjectKey;
 use crate::plan::Notice;
@@ -24,6 +25,12 @@ pub enum ObjectError {
     /// Another process may be writing now.
     #[error("not sent, because this process does not lead")]
     NotLeading,
+}
+
+impl From<Stuck> for ObjectError {
+    fn from(stuck: Stuck) -> Self {
+        Self::Unavailable(stuck.to_string())
+    }
 }
 
 /// The writes to Kubernetes. Each is conditional on the `resourceVersion` and

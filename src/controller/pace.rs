@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// Writes that may leave at once after a pause: those of so long a time.
 const SAVED: Duration = Duration::from_secs(2);
 
-/// Writes under way at once: enough for any rate at an API server that answers in
-/// time, and of one that is slow already no more is asked. What persons change goes
-/// through the same server.
+/// Writes under way at once: at 50 ms each, more than the default rate. Of a server
+/// that is slow already no more is asked, for what persons change goes through it too.
 const AT_ONCE: usize = 8;
+
+/// No write waits longer for those that are under way: what it was decided on grows
+/// old, and a server that answers nothing must not hold all objects up.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Lets so many writes a second leave, in the order in which they come, and a few at
 /// once.
@@ -34,18 +38,30 @@ impl Pace {
     }
 
     /// Waits for the turn of one write, to be held until its answer is there.
-    pub async fn turn(&self) -> Turn<'_> {
-        // Nobody closes it.
-        let place = self.under_way.acquire().await.ok();
-        let mut next = self.next.lock().await;
-        let now = Instant::now();
-        let saved = now.checked_sub(SAVED).unwrap_or(now);
-        let turn = (*next).max(saved);
-        *next = turn + self.interval;
-        sleep_until(turn).await;
-        Turn { _place: place }
+    ///
+    /// # Errors
+    /// So many are under way, and none of them has been answered for long.
+    pub async fn turn(&self) -> Result<Turn<'_>, Stuck> {
+        {
+            let mut next = self.next.lock().await;
+            let now = Instant::now();
+            let saved = now.checked_sub(SAVED).unwrap_or(now);
+            let turn = (*next).max(saved);
+            *next = turn + self.interval;
+            sleep_until(turn).await;
+        }
+        match timeout(PATIENCE, self.under_way.acquire()).await {
+            // Nobody closes it.
+            Ok(place) => Ok(Turn { _place: place.ok() }),
+            Err(_) => Err(Stuck),
+        }
     }
 }
+
+/// No turn came.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("{} writes wait for its answer already", AT_ONCE)]
+pub struct Stuck;
 
 /// A write that is under way.
 #[derive(Debug)]
@@ -92,10 +108,11 @@ mod tests {
         for _ in 0..AT_ONCE {
             under_way.push(pace.turn().await);
         }
-        let next = tokio::time::timeout(Duration::from_mins(1), pace.turn()).await;
-        assert!(next.is_err(), "it waits for an answer");
-        under_way.pop();
-        let next = tokio::time::timeout(Duration::from_secs(1), pace.turn()).await;
-        assert!(next.is_ok());
+        let begun = Instant::now();
+        let stuck = pace.turn().await.map(|_| ()).map_err(|stuck| stuck.to_string());
+        assert_eq!(stuck, Err("8 writes wait for its answer already".to_owned()));
+        assert_eq!(begun.elapsed(), PATIENCE);
+        let (next, ()) = tokio::join!(pace.turn(), async { drop(under_way.pop()) });
+        assert!(next.is_ok(), "an answer has come");
     }
 }
