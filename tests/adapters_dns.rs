@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use hickory_resolver::proto::op::Message;
 use ses_mailfrom::dns::{Dns, Exchange, ExchangeError, Network, Settings};
-use ses_mailfrom::mail::{Delegation, Seen};
+use ses_mailfrom::mail::{Delegation, Seen, SharedText};
 
 mod adapters_support;
 
@@ -37,12 +37,12 @@ impl Stage {
     }
 
     /// The hosts of a zone's apex NS record set, and where they are.
-    fn servers(&self, zone: &str) -> Vec<String> {
+    fn servers(&self, zone: &str) -> Vec<SharedText> {
         let ns = |world: &mut aws_simulator::World| {
             let name = world.zone(zone).unwrap().name().plain();
             world.record_set(zone, &name, SimType::NS).unwrap().values.clone()
         };
-        self.sim.with(ns).iter().map(|host| host.trim_end_matches('.').to_owned()).collect()
+        self.sim.with(ns).iter().map(|host| host.trim_end_matches('.').into()).collect()
     }
 
     fn addresses(&self, zone: &str) -> Vec<Ipv4Addr> {

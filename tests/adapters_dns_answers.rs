@@ -117,7 +117,7 @@ async fn delegation(
 ) -> Delegation {
     let dns = Dns::with_exchange(settings(), Arc::new(Script { zones, servers }));
     let apex = DomainName::parse("a.b.example.com").unwrap();
-    dns.delegation(&apex, &["ns1.here".to_owned(), "ns2.here".to_owned()]).await
+    dns.delegation(&apex, &["ns1.here".into(), "ns2.here".into()]).await
 }
 
 const TWO: &[(&str, &[&str])] = &[("example.com", &["p1", "p2"])];

@@ -359,6 +359,18 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         self.schedule(question, due);
     }
 
+    /// Drops what is held of a question that nobody waits for or watches. Not for one
+    /// whose answer may be overheard: that it was written to has to be remembered.
+    pub(super) fn forget_idle(&mut self, question: &Q) {
+        let wanted = |entry: &Entry<V>| {
+            let waited = entry.going_on().is_some_and(|busy| !busy.waiters.is_empty());
+            waited || entry.flight() != Flight::Idle || entry.due().is_some()
+        };
+        if self.entries.get(question).is_some_and(|entry| !wanted(entry)) {
+            self.entries.remove(question);
+        }
+    }
+
     /// Whether anything is going on with a question.
     #[cfg(test)]
     pub(super) fn is_busy(&self, question: &Q) -> bool {

@@ -4,9 +4,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
+use tokio::time::sleep;
 
 use super::reconcile::Wake;
 use crate::authority::ObjectKey;
@@ -15,13 +17,14 @@ use crate::plan::{Answer, Question, Value};
 
 /// Look-ups on their way at once.
 const AT_ONCE: usize = 64;
-/// Answers remembered at most; one asks for an answer that was forgotten anew.
-const REMEMBERED: usize = 4096;
+/// Answers remembered at most; who needs one that was forgotten asks anew. Names are
+/// asked about until they are seen, and while SES does not see their MX.
+const REMEMBERED: usize = 1536;
 /// How long it is remembered what servers answered for a name: a resync by default,
 /// and no plan relies on what is older.
 const SEEN_FOR: SignedDuration = SignedDuration::from_mins(10);
 /// How often the old ones are looked for.
-const SWEEP_EVERY: SignedDuration = SignedDuration::from_mins(1);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// What was asked, and what came back. Cheap to clone.
 #[derive(Clone)]
@@ -35,8 +38,8 @@ pub(super) struct Lookups {
 #[derive(Default)]
 struct All {
     asked: HashMap<Question, Asked>,
-    /// When the old ones were last looked for.
-    swept: Timestamp,
+    /// Whether somebody looks for the old ones.
+    sweeping: bool,
 }
 
 #[derive(Default)]
@@ -67,7 +70,9 @@ impl Lookups {
         F: Future<Output = Value> + Send + 'static,
     {
         let mut all = self.lock();
-        all.sweep(self.clock.now());
+        if !std::mem::replace(&mut all.sweeping, true) {
+            tokio::spawn(self.clone().sweep());
+        }
         if all.asked.len() >= REMEMBERED && !all.asked.contains_key(question) {
             all.forget_oldest();
         }
@@ -100,21 +105,30 @@ impl Lookups {
         }
     }
 
+    /// Now and then, forgets what servers answered some time ago: also where nobody
+    /// asks any more, for then everything is well.
+    async fn sweep(self) {
+        loop {
+            sleep(SWEEP_EVERY).await;
+            let mut all = self.lock();
+            all.forget_old(self.clock.now());
+            if !all.asked.keys().any(is_of_a_name) {
+                all.sweeping = false;
+                return;
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, All> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl All {
-    /// Now and then, forgets what servers answered some time ago.
-    fn sweep(&mut self, now: Timestamp) {
-        if now.duration_since(self.swept) < SWEEP_EVERY {
-            return;
-        }
-        self.swept = now;
+    fn forget_old(&mut self, now: Timestamp) {
         self.asked.retain(|question, asked| {
             let young = asked.sent().is_none_or(|sent| now.duration_since(sent) < SEEN_FOR);
-            young || asked.on_its_way.is_some() || !matches!(question, Question::Seen(..))
+            young || asked.on_its_way.is_some() || !is_of_a_name(question)
         });
         self.asked.shrink_to_fit();
     }
@@ -136,11 +150,14 @@ impl Asked {
     }
 }
 
+/// Not what a parent says of a zone, which is asked for as long as the zone is used.
+fn is_of_a_name(question: &Question) -> bool {
+    matches!(question, Question::Seen(..))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::time::Duration;
-
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
     use tokio::time::Instant;
 
@@ -225,8 +242,12 @@ mod tests {
             woken.recv().await.unwrap();
         }
         assert_eq!(lookups.lock().asked.len(), 10);
-        tokio::time::advance(SEEN_FOR.unsigned_abs()).await;
-        lookups.ask(&key("a"), &zone, at(100), delegated);
+        // Nobody asks for anything meanwhile.
+        sleep(SEEN_FOR.unsigned_abs() + SWEEP_EVERY).await;
+        assert_eq!(lookups.lock().asked.keys().collect::<Vec<_>>(), [&zone]);
+        lookups.ask(&key("a"), &question("late.example"), at(100), answer);
+        woken.recv().await.unwrap();
+        sleep(SEEN_FOR.unsigned_abs() + SWEEP_EVERY).await;
         assert_eq!(lookups.lock().asked.keys().collect::<Vec<_>>(), [&zone]);
     }
 }

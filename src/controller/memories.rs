@@ -82,7 +82,7 @@ impl Found {
     }
 }
 
-/// Within one process, the same for the same uid and else not.
+/// Within one process, the same for the same uid and hardly ever for another.
 fn fingerprint(object: &SesMailFrom) -> u64 {
     let mut hasher = DefaultHasher::new();
     object.metadata.uid.hash(&mut hasher);

@@ -1,5 +1,6 @@
 //! The operator from start to stop.
 
+use std::convert::Infallible;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,6 +39,9 @@ use crate::clock::Clock;
 use crate::lease::Leadership;
 use crate::plan::{Notice, Settings};
 use crate::telemetry::{Health, Listener, Metrics, Population, serve};
+
+/// How often what is held is moved together, if much of it is new.
+const PACK_EVERY: Duration = Duration::from_secs(30);
 
 /// How an operator runs.
 #[derive(Clone, Debug)]
@@ -134,6 +138,7 @@ pub async fn run<X: Outside>(
         tokio::select! {
             () = reconcile_all(&options, watches, woken, Arc::new(reconciler), &stop) => Ok(()),
             () = watching => Err(RunError::Watch),
+            never = pack(store) => match never {},
         }
     };
     tokio::select! {
@@ -227,6 +232,14 @@ async fn watch_all(watches: &Watches, client: &Client, store: &Arc<Store>, audie
         running.spawn(async move { watch.run(events, &cache).await });
     }
     running.join_next().await;
+}
+
+/// Now and then moves what is held together.
+async fn pack(store: &Store) -> Infallible {
+    loop {
+        sleep(PACK_EVERY).await;
+        store.pack();
+    }
 }
 
 /// Reconciles from the moment at which every object, and so every claim, is

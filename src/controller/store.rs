@@ -10,8 +10,11 @@ use super::policies::WatchedPolicy;
 use super::watched::{Unreadable, Watched, pruned};
 use crate::api::{HANDLED_MAX, RECONCILE_REQUESTED_AT, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Claimant, Claims, Credentials, Labels, ObjectKey, Standing};
-use crate::compact::Compact;
+use crate::compact::{Compact, pack};
 use crate::mail::Regions;
+
+/// What is held is moved together once such a part of it is new.
+const PACKED_AFTER: usize = 8;
 
 /// All objects and their claims.
 ///
@@ -27,6 +30,8 @@ pub struct Store {
 #[derive(Debug, Default)]
 struct Known {
     held: HashMap<ObjectKey, Held>,
+    /// How many were held since they were last moved together.
+    held_since_packed: usize,
     claims: Claims,
     /// Whether everything was there once: what comes now, a person has done.
     complete: bool,
@@ -157,6 +162,19 @@ impl Store {
         self.lock().held.keys().cloned().collect()
     }
 
+    /// Moves what is held together, where enough of it has changed since it was.
+    pub fn pack(&self) {
+        let mut known = self.lock();
+        if known.held_since_packed < (known.held.len() / PACKED_AFTER).max(1) {
+            return;
+        }
+        known.held_since_packed = 0;
+        pack(known.held.values_mut().filter_map(|held| match held {
+            Held::Object(object) => Some(object),
+            Held::Unreadable { .. } => None,
+        }));
+    }
+
     /// Visits every object that parses, opening one at a time.
     pub fn each(&self, visit: &mut dyn FnMut(&SesMailFrom)) {
         for key in self.keys() {
@@ -221,6 +239,7 @@ impl Store {
             known.awaited.remove(&key);
         }
         known.held.insert(key, Held::Object(Compact::of(object)));
+        known.held_since_packed += 1;
         touched
     }
 
@@ -376,6 +395,27 @@ mod tests {
         seen.metadata.resource_version = Some("7".into());
         seen.status = None;
         assert_eq!(store.saw(watched(&seen)).wake, BTreeSet::from([key("a")]));
+    }
+
+    #[test]
+    fn what_is_held_is_packed_once_enough_of_it_is_new_and_stays_what_it_was() {
+        let store = store();
+        for number in 0..2 * PACKED_AFTER as u64 {
+            store.saw(watched(&object(&format!("o{number}"), number)));
+        }
+        let new_after_packing = || {
+            store.pack();
+            store.lock().held_since_packed
+        };
+        assert_eq!(new_after_packing(), 0);
+        store.saw(watched(&object("o3", 99)));
+        assert_eq!(new_after_packing(), 1, "not worth it");
+        store.saw(watched(&object("o4", 100)));
+        assert_eq!(new_after_packing(), 0);
+        assert_eq!(
+            (held_version(&store, "o3"), held_version(&store, "o5")),
+            ("99".into(), "5".into())
+        );
     }
 
     #[test]

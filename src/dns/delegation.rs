@@ -9,7 +9,7 @@ use hickory_resolver::proto::rr::RecordType;
 
 use super::Dns;
 use super::message::{Verdict, authoritative, names, question};
-use crate::mail::{Delegation, DomainName};
+use crate::mail::{Delegation, DomainName, SharedText};
 
 /// Referrals followed from the first parent found to the zone right above.
 const MAX_REFERRALS: usize = 4;
@@ -29,7 +29,7 @@ impl Dns {
     pub(super) async fn find_delegation(
         &self,
         apex: &DomainName,
-        servers: &[String],
+        servers: &[SharedText],
     ) -> Delegation {
         let mut parents = match self.parent_servers(apex).await {
             Ok(parents) => parents,
@@ -94,14 +94,14 @@ fn is_between(zone: &str, apex: &DomainName) -> bool {
 
 /// A server named anywhere counts: while a delegation is being changed, the
 /// parent's servers may differ. "No" counts only where none says otherwise.
-fn conclude(said: &[Said], servers: &[String]) -> Delegation {
+fn conclude(said: &[Said], servers: &[SharedText]) -> Delegation {
     let named: BTreeSet<String> = said
         .iter()
         .filter_map(|said| if let Said::Named(names) = said { Some(names) } else { None })
         .flatten()
         .cloned()
         .collect();
-    if servers.iter().any(|server| named.contains(server)) {
+    if servers.iter().any(|server| named.contains(&**server)) {
         return Delegation::Delegated;
     }
     if !named.is_empty() {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub use exchange::{Exchange, ExchangeError, Network};
 
-use crate::mail::{Delegation, DomainName, Seen};
+use crate::mail::{Delegation, DomainName, Seen, SharedText};
 
 /// A question is a few look-ups one after another, each bounded by
 /// [`Settings::timeout`]; together they have so many times as long.
@@ -75,7 +75,7 @@ impl Dns {
     /// Whether the parent of `apex` names any of `servers`, the hosts of the
     /// zone's apex NS record set: lower case, without trailing dot. Asks the
     /// parent's servers; that they could not be asked is not a "no".
-    pub async fn delegation(&self, apex: &DomainName, servers: &[String]) -> Delegation {
+    pub async fn delegation(&self, apex: &DomainName, servers: &[SharedText]) -> Delegation {
         let question = self.find_delegation(apex, servers);
         let late = || Delegation::Unaskable(format!("the parent of {apex} did not answer in time"));
         self.in_time(question).await.unwrap_or_else(late)
@@ -83,7 +83,7 @@ impl Dns {
 
     /// What `servers`, those of the zone itself, answer for `name`. Servers that
     /// cannot be asked are left out, unless that is all of them.
-    pub async fn seen(&self, name: &DomainName, servers: &[String]) -> Seen {
+    pub async fn seen(&self, name: &DomainName, servers: &[SharedText]) -> Seen {
         let question = self.find_seen(name, servers);
         let late = || Seen::Unaskable("the zone's name servers did not answer in time".to_owned());
         self.in_time(question).await.unwrap_or_else(late)

@@ -6,7 +6,7 @@ use hickory_resolver::proto::rr::RecordType;
 
 use super::Dns;
 use super::message::{Verdict, authoritative, mx, question, txt};
-use crate::mail::{DomainName, Seen};
+use crate::mail::{DomainName, Seen, SharedText};
 
 /// MX and TXT as one server answers.
 #[derive(PartialEq)]
@@ -16,7 +16,7 @@ struct Shown {
 }
 
 impl Dns {
-    pub(super) async fn find_seen(&self, name: &DomainName, servers: &[String]) -> Seen {
+    pub(super) async fn find_seen(&self, name: &DomainName, servers: &[SharedText]) -> Seen {
         let all = join_all(servers.iter().map(|server| self.shown_by(name, server))).await;
         let (shown, failed): (Vec<_>, Vec<_>) = all.into_iter().partition(Result::is_ok);
         let mut shown = shown.into_iter().filter_map(Result::ok);

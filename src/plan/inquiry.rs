@@ -10,7 +10,7 @@ use super::world::{Answer, Fault, Question, Upkeep, Value, World};
 use crate::authority::Service;
 use crate::mail::{
     ChangeState, Delegation, DomainName, HostedZoneId, MailFrom, NameView, Region, Seen,
-    Surroundings, Verification, Zone,
+    SharedText, Surroundings, Verification, Zone,
 };
 
 /// Something that was looked up.
@@ -185,14 +185,18 @@ impl<'a> Inquiry<'a> {
     }
 
     /// The servers that a zone's apex NS record set names, vanity names included.
-    pub(super) fn servers(&self, zone: &HostedZoneId, apex: &DomainName) -> Reading<Vec<String>> {
+    pub(super) fn servers(
+        &self,
+        zone: &HostedZoneId,
+        apex: &DomainName,
+    ) -> Reading<Vec<SharedText>> {
         let question = Question::Name(zone.clone(), apex.clone());
         match self.ask_name(question, self.ago(self.world.settings.zone_cache)) {
             Reading::Known { sent, value } => {
                 let ns = value.simple(&crate::mail::RecordType::Ns);
                 let names = ns.into_iter().flat_map(|set| &set.values);
-                let bare = |name: &String| name.trim_end_matches('.').to_ascii_lowercase();
-                let mut servers: Vec<String> = names.map(bare).collect();
+                let bare = |name: &String| name.trim_end_matches('.').to_ascii_lowercase().into();
+                let mut servers: Vec<SharedText> = names.map(bare).collect();
                 servers.sort();
                 Reading::Known { sent, value: servers }
             }
@@ -231,7 +235,7 @@ impl<'a> Inquiry<'a> {
     pub(super) fn seen(
         &self,
         name: &DomainName,
-        servers: Vec<String>,
+        servers: Vec<SharedText>,
         max_age: Duration,
     ) -> Reading<&'a Seen> {
         let question = Question::Seen(name.clone(), servers);

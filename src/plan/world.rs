@@ -14,7 +14,7 @@ use crate::authority::{Place, Service, Standing};
 use crate::compact::Compact;
 use crate::mail::{
     ChangeBatch, ChangeState, Delegation, DomainName, HostedZoneId, MailFrom, NameView, Region,
-    Regions, Seen, Surroundings, Verification, Zone,
+    Regions, Seen, SharedText, Surroundings, Verification, Zone,
 };
 
 /// The operator's own durations; each is a flag of the same name.
@@ -85,7 +85,7 @@ pub enum Question {
     /// The zones, public and private, that a name could lie in.
     Zones(DomainName),
     /// Whether the parent of this apex names any of these servers.
-    Delegation(DomainName, Vec<String>),
+    Delegation(DomainName, Vec<SharedText>),
     /// Every record set at a name.
     Name(HostedZoneId, DomainName),
     /// What stands around a name, up to the apex given last.
@@ -93,7 +93,7 @@ pub enum Question {
     /// Where a change is, by its id.
     Change(String),
     /// What these servers answer for a name.
-    Seen(DomainName, Vec<String>),
+    Seen(DomainName, Vec<SharedText>),
 }
 
 /// An answer to a [`Question`], of the variant of the same name.

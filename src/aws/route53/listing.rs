@@ -4,7 +4,7 @@
 //! A page answers for every name from the one that it was asked for to before
 //! the one that comes next, absences included. Both lists start *at* a name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use jiff::Timestamp;
@@ -52,8 +52,9 @@ pub(super) struct Stretch<T> {
     /// By dotted name.
     items: BTreeMap<String, Vec<T>>,
     torn: Option<Torn<T>>,
-    /// Dotted names that were changed since.
-    changed: BTreeSet<String>,
+    /// How many changes had ended when it came. Of one that ended while it was on its
+    /// way, the listing is told once more afterwards.
+    knows: u64,
 }
 
 /// A name whose items go on behind the end of a page.
@@ -81,17 +82,21 @@ impl Mark {
 pub(super) struct Listing<T> {
     most: usize,
     stretches: Vec<Stretch<T>>,
+    /// Changes so far.
+    changes: u64,
+    /// The last change to a dotted name, by its number, unless every stretch knows it.
+    changed: BTreeMap<String, u64>,
 }
 
 impl<T> Listing<T> {
     /// Holds so many stretches at most.
     pub(super) fn holding(most: usize) -> Self {
-        Self { most, stretches: Vec::new() }
+        Self { most, stretches: Vec::new(), changes: 0, changed: BTreeMap::new() }
     }
 
     /// What tells of a plain name as of `not_before`.
     pub(super) fn telling(&self, name: &str, not_before: Timestamp) -> Option<&Stretch<T>> {
-        self.find(name, not_before, |stretch, key| !stretch.has_changed(key))
+        self.find(name, not_before, |stretch, key| !self.has_changed(key, stretch.knows))
     }
 
     /// The same of a name where it does not matter what changed below it since.
@@ -129,7 +134,7 @@ impl<T> Listing<T> {
             // What it goes on from was forgotten meanwhile: by itself it tells half a
             // name, so that the name is read again from its beginning.
             None if start.goes_on() => return,
-            None => Stretch::new(sent, start, page),
+            None => Stretch::new(sent, self.changes, start, page),
         };
         self.stretches.retain(|old| !stretch.spans(old));
         if self.stretches.len() == self.most {
@@ -137,6 +142,7 @@ impl<T> Listing<T> {
             self.stretches.remove(1.min(self.most - 1));
         }
         self.stretches.push(stretch);
+        self.forget_changes();
     }
 
     /// When the request for the newest was sent.
@@ -147,21 +153,39 @@ impl<T> Listing<T> {
     /// What stands at a name was changed: of it, and of whether the names above it
     /// exist, nothing is known any more.
     pub(super) fn changed(&mut self, name: &str) {
-        for stretch in &mut self.stretches {
-            stretch.changed.insert(dotted(name));
+        if !self.stretches.is_empty() {
+            self.changes += 1;
+            self.changed.insert(dotted(name), self.changes);
         }
     }
 
     /// Drops what is not to be relied on any more.
     pub(super) fn retain(&mut self, keep: impl Fn(&Stretch<T>) -> bool) {
         self.stretches.retain(keep);
+        self.forget_changes();
+    }
+
+    /// Drops changes that every stretch knows.
+    fn forget_changes(&mut self) {
+        match self.stretches.iter().map(|stretch| stretch.knows).min() {
+            Some(known) => self.changed.retain(|_, number| *number > known),
+            None => self.changed = BTreeMap::new(),
+        }
+    }
+
+    /// Whether a name, or anything below it, was changed since the first `known`.
+    fn has_changed(&self, key: &str, known: u64) -> bool {
+        let from_here = (Bound::Included(key), Bound::Unbounded);
+        let changed = self.changed.range::<str, _>(from_here);
+        let mut changed = changed.take_while(|(changed, _)| changed.starts_with(key));
+        changed.any(|(_, number)| *number > known)
     }
 }
 
 impl<T> Stretch<T> {
-    fn new(sent: Timestamp, start: &Start, page: Page<T>) -> Self {
+    fn new(sent: Timestamp, knows: u64, start: &Start, page: Page<T>) -> Self {
         let (items, from) = (BTreeMap::new(), Mark::of(&start.name));
-        Self { sent, from, to: None, items, torn: None, changed: BTreeSet::new() }.continued(page)
+        Self { sent, from, to: None, items, torn: None, knows }.continued(page)
     }
 
     /// Goes on with the page that starts where this ended.
@@ -203,13 +227,6 @@ impl<T> Stretch<T> {
                 || (key < to.dotted.as_str() && is_before(name, &to.plain))
         };
         (at_start || after_start()) && self.to.as_ref().is_none_or(before_end)
-    }
-
-    /// Whether a name, or anything below it, was changed since.
-    fn has_changed(&self, key: &str) -> bool {
-        let from_here = (Bound::Included(key), Bound::Unbounded);
-        let next = self.changed.range::<str, _>(from_here).next();
-        next.is_some_and(|changed| changed.starts_with(key))
     }
 
     /// Whether it tells whatever the other does.

@@ -125,7 +125,12 @@ impl ZoneView {
             |question| matches!(question, InZone::Around { name, apex } if shares(name, apex)),
         );
         let around: Vec<InZone> = around.cloned().collect();
-        for question in around.into_iter().chain(names.iter().cloned().map(InZone::At)) {
+        for question in around {
+            state.board.invalidate(&question, now);
+            // What has been made, nobody asks about again.
+            state.board.forget_idle(&question);
+        }
+        for question in names.iter().cloned().map(InZone::At) {
             state.board.invalidate(&question, now);
         }
         drop(state);

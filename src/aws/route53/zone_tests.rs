@@ -184,6 +184,19 @@ fn a_change_that_ends_while_a_page_is_read_makes_it_old() {
 }
 
 #[test]
+fn who_waits_for_what_a_change_makes_old_is_woken_all_the_same() {
+    for on_its_way in [false, true] {
+        let bench = Bench::new();
+        let question = around("x.n.z.example");
+        bench.look(&question, 1, 1);
+        let drawn = on_its_way.then(|| bench.call(1).unwrap());
+        bench.view.changed(&HashSet::from([name("y.n.z.example")]), at(2));
+        let call = drawn.unwrap_or_else(|| bench.call(2).unwrap());
+        assert_eq!(bench.answer(&call, 2, &["z.example"]), [object("a")]);
+    }
+}
+
+#[test]
 fn a_change_makes_old_what_stands_around_names_that_share_empty_ones_with_it() {
     let bench = Bench::new();
     let near = [around("x.n.z.example"), around("n.z.example"), around("a.b.n.z.example")];
@@ -194,6 +207,8 @@ fn a_change_makes_old_what_stands_around_names_that_share_empty_ones_with_it() {
     let call = bench.call(1).unwrap();
     bench.answer(&call, 1, &["z.example"]);
     bench.view.changed(&HashSet::from([name("y.n.z.example")]), at(2));
+    let held: HashSet<InZone> = bench.view.lock().board.questions().cloned().collect();
+    assert_eq!(held, HashSet::from(far.clone()), "nobody waits for what is known no more");
     for question in near {
         assert_eq!(bench.look(&question, 1, 3), Reply::NotYet, "{question:?}");
     }
