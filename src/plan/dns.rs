@@ -205,7 +205,12 @@ impl Scene<'_> {
         }
         let (now, memory) = (self.world.now, self.world.memory);
         let remembered = memory.findings.get(place);
-        let last = self.went_dark(self.read_at(place).or(memory.started).unwrap_or(now));
+        let last = match remembered {
+            Some(_) => self.read_at(place),
+            // New to this process, or to what the object asks for.
+            None => self.read_at(place).max(memory.started).max(memory.fresh_from),
+        };
+        let last = self.went_dark(last.unwrap_or(now));
         let seen_before = self.stored.observed_generation >= 0;
         if seen_before && elapsed(last, now) > self.world.settings.stale_after {
             // Why is not said: it would change with every try.
@@ -250,7 +255,10 @@ impl Scene<'_> {
 /// Whether a question is about a place.
 fn speaks_of(question: &Question, place: &Place) -> bool {
     match (question, place) {
-        (Question::MailFrom(_, of), Place::Region(region)) => of == region,
+        // Two actions of SES: either may fail alone.
+        (Question::MailFrom(_, of) | Question::Verification(_, of), Place::Region(region)) => {
+            of == region
+        }
         (Question::Name(_, of), Place::Name(name)) => of == name.name(),
         _ => false,
     }

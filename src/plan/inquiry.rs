@@ -259,15 +259,17 @@ impl<'a> Inquiry<'a> {
         reading
     }
 
-    /// When the answers that match were last read well, whatever the age of that:
-    /// the oldest of them. None where any was never read.
+    /// When what was asked and matches was last read well, whatever the age of that:
+    /// the oldest of it. None where any was never read.
     pub(super) fn last_read(&self, of: impl Fn(&Question) -> bool) -> Option<Timestamp> {
-        let read = self.world.facts.last_read.iter().map(|(question, at)| (question, *at));
-        let known = self.world.facts.answers.iter().filter_map(|(question, answer)| match answer {
-            Answer::Known { sent, .. } => Some((question, *sent)),
-            _ => None,
+        let facts = self.world.facts;
+        let asked = facts.answers.iter().filter(|(question, _)| of(question));
+        let read = asked.map(|(question, answer)| match answer {
+            Answer::Known { sent, .. } => Some(*sent),
+            Answer::NotYet | Answer::Failed { .. } => facts.last_read.get(question).copied(),
         });
-        read.chain(known).filter(|(question, _)| of(question)).map(|(_, at)| at).min()
+        // None is before all others.
+        read.min().flatten()
     }
 
     fn ago(&self, age: Duration) -> Timestamp {

@@ -322,6 +322,38 @@ fn what_was_read_without_a_plan_at_different_moments_goes_dark_at_once() {
 }
 
 #[test]
+fn a_region_goes_dark_by_either_of_the_two_readings_that_it_takes() {
+    let is_verification: fn(&Question) -> bool = |q| matches!(q, Question::Verification(..));
+    let is_mail_from: fn(&Question) -> bool = |q| matches!(q, Question::MailFrom(..));
+    for fails in [is_verification, is_mail_from] {
+        let mut world = SmallWorld::ready(ONE_REGION);
+        let questions = world.planned().questions.into_keys().filter(fails);
+        world.failing = questions.map(|question| (question, unavailable())).collect();
+        assert!(!world.failing.is_empty());
+        world.live(hours(3));
+        assert_eq!(world.done, ["status"]);
+        assert_eq!(world.condition("Ready"), "Unknown ObservationStale");
+    }
+}
+
+#[test]
+fn a_region_that_is_named_later_is_not_dark_from_the_start() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    world.live(hours(3));
+    let region = world.settings.regions.get("eu-west-1").unwrap();
+    let domain = crate::mail::DomainName::parse("example.com").unwrap();
+    world.failing.insert(Question::MailFrom(domain, region), unavailable());
+    world.edit(|object| {
+        let region = crate::api::RegionSpec { name: "eu-west-1".into(), subdomain: None };
+        object.spec.regions.push(region);
+    });
+    world.live(hours(1));
+    assert_eq!(world.condition("Reconciling"), "True AwsUnavailable");
+    world.live(hours(2));
+    assert_eq!(world.condition("Ready"), "Unknown ObservationStale");
+}
+
+#[test]
 fn a_region_that_fails_from_the_start_does_not_hide_the_others() {
     let mut world = SmallWorld::new(TWO_REGIONS);
     let region = world.settings.regions.get("eu-west-1").unwrap();
