@@ -63,6 +63,10 @@ struct Args {
     /// Do not repeat a run in which the machine was too busy.
     #[arg(long)]
     once: bool,
+    /// To decide on a change, on a machine that others use as well: what is over its
+    /// bound is measured once more, and what was void twice is told and decides nothing.
+    #[arg(long, conflicts_with = "once")]
+    gate: bool,
     /// With so many objects, whatever the scenario says.
     #[arg(long)]
     objects: Option<usize>,
@@ -113,17 +117,22 @@ async fn run(args: &Args) -> Result<(), Failure> {
         println!("VOID, the CPUs were {busy:.0} % busy:\n{table}");
     }
     println!("written to {}, {:.0} s", path.display(), begin.elapsed().as_secs_f64());
-    verdict(&results)
+    verdict(&results, args.gate)
 }
 
-/// Good only where every run counts and every figure keeps its bound.
-fn verdict(results: &Results) -> Result<(), Failure> {
-    let over = results.figures.iter().filter(|figure| !figure.is_good()).count();
+/// Good only where every run counts, unless it is a gate, and every figure keeps its
+/// bound.
+fn verdict(results: &Results, gate: bool) -> Result<(), Failure> {
+    let over = over(&results.figures);
     let (void, broken) = (results.voids.len(), results.broken.len());
-    if over + void + broken == 0 {
+    if over + broken == 0 && (gate || void == 0) {
         return Ok(());
     }
     Err(format!("{over} figures over their bounds, {void} runs void, {broken} broken off").into())
+}
+
+fn over(figures: &[Figure]) -> usize {
+    figures.iter().filter(|figure| !figure.is_good()).count()
 }
 
 fn scenarios(args: &Args) -> Vec<Scenario> {
@@ -151,15 +160,22 @@ fn flags(args: &Args) -> Result<Vec<(String, String)>, Failure> {
     args.flags.iter().map(split).collect()
 }
 
-/// Runs a scenario, and again where the machine was too busy.
+/// Runs a scenario, and again where that may tell more.
 async fn measure(
     args: &Args,
     scenario: &Scenario,
     flags: &[(String, String)],
 ) -> Result<Result<Vec<Figure>, Void>, Failure> {
     let (mut figures, mut busy) = once(args, scenario, flags).await?;
-    if busy > BUSIEST && !args.once {
-        println!("{}: void, the CPUs were {:.0} % busy: again", scenario.name, busy * 100.0);
+    let again = if busy > BUSIEST && !args.once {
+        Some(format!("void, the CPUs were {:.0} % busy", busy * 100.0))
+    } else if args.gate && over(&figures) > 0 {
+        Some(format!("{} figures over their bounds", over(&figures)))
+    } else {
+        None
+    };
+    if let Some(why) = again {
+        println!("{}: {why}: again\n{}", scenario.name, report::table(&figures));
         (figures, busy) = once(args, scenario, flags).await?;
     }
     println!("{}: the CPUs were {:.0} % busy at most", scenario.name, busy * 100.0);
