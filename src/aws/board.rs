@@ -362,11 +362,7 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
     /// Drops what is held of a question that nobody waits for or watches. Not for one
     /// whose answer may be overheard: that it was written to has to be remembered.
     pub(super) fn forget_idle(&mut self, question: &Q) {
-        let wanted = |entry: &Entry<V>| {
-            let waited = entry.going_on().is_some_and(|busy| !busy.waiters.is_empty());
-            waited || entry.flight() != Flight::Idle || entry.due().is_some()
-        };
-        if self.entries.get(question).is_some_and(|entry| !wanted(entry)) {
+        if self.entries.get(question).is_some_and(|entry| !entry.is_wanted()) {
             self.entries.remove(question);
         }
     }
@@ -419,7 +415,7 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         let young = |at: Timestamp| now.duration_since(at) < age;
         self.entries.retain(|question, entry| {
             let answer = entry.sent().is_some_and(young);
-            entry.flight() != Flight::Idle || answer || entry.due().is_some() || !those(question)
+            entry.is_wanted() || answer || !those(question)
         });
         self.entries.shrink_to_fit();
     }

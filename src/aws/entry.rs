@@ -174,6 +174,11 @@ impl<V> Entry<V> {
         self.watchers.retain(|watch| watch.watcher.is_current());
     }
 
+    /// Whether it is on its way, as for all who wait, or will be.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.flight() != Flight::Idle || self.due.is_some()
+    }
+
     pub(super) fn is_watched(&self) -> bool {
         !self.watchers.is_empty()
     }
