@@ -167,7 +167,9 @@ impl<L: Look> Reading<L> {
             Err(place) => {
                 let key = dotted(&place);
                 open.place = place;
-                self.open[rank as usize].entry(key).or_default().push(open);
+                // Nearly all names are asked about once.
+                let of_a_name = || Vec::with_capacity(1);
+                self.open[rank as usize].entry(key).or_insert_with(of_a_name).push(open);
                 None
             }
         }

@@ -22,8 +22,9 @@ use crate::mail::{DomainName, HostedZoneId, NameView, SharedText};
 const PAGES: usize = 8;
 
 /// So long after they last told something pages are held: where many objects begin,
-/// those that begin last ask what the first had to read.
-const HELD: SignedDuration = SignedDuration::from_secs(30);
+/// those that begin last ask what the first had to read. Longer than a slow API
+/// server keeps all of them from beginning: each later one would read its own name.
+const HELD: SignedDuration = SignedDuration::from_mins(2);
 
 /// When the first of what is watched is due, so is what will be within such a
 /// part of its pace: one pass reads it all.

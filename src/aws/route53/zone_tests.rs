@@ -109,9 +109,13 @@ fn one_page_answers_all_who_ask_and_for_a_while_those_who_come_later() {
     assert_eq!(bench.look(&of("c.z.example"), 2, 3), known(2, nothing()), "not asked before");
     assert_eq!(bench.look(&of("d.z.example"), 3, 3), Reply::NotYet, "too old for this one");
     assert!(bench.call(4).is_some_and(|call| bench.answer(&call, 4, &[]).len() == 1));
-    bench.view.lock().tidy(at(60));
-    assert_eq!(bench.look(&of("e.z.example"), 2, 60), Reply::NotYet, "held no longer");
-    assert_eq!(bench.look(&of("c.z.example"), 2, 60), known(2, nothing()));
+    bench.view.lock().tidy(at(123));
+    assert_eq!(bench.look(&of("e.z.example"), 2, 123), known(4, nothing()), "held still");
+    bench.view.lock().tidy(at(242));
+    assert_eq!(bench.look(&of("f.z.example"), 2, 242), known(4, nothing()), "from 123 on");
+    bench.view.lock().tidy(at(362));
+    assert_eq!(bench.look(&of("g.z.example"), 2, 362), Reply::NotYet, "held no longer");
+    assert_eq!(bench.look(&of("c.z.example"), 2, 362), known(2, nothing()));
 }
 
 #[test]
