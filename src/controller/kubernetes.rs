@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use super::objects::{ObjectError, Objects, Subject, has_finalizer, key_of};
 use super::pace::Pace;
 use crate::api::{FIELD_MANAGER, FINALIZER, SesMailFrom, SesMailFromStatus};
+use crate::authority::ObjectKey;
 use crate::clock::Clock;
 use crate::plan::Notice;
 
@@ -67,8 +68,8 @@ impl Kubernetes {
         Self { client, instance, clock, pace: Arc::new(pace) }
     }
 
-    fn api(&self, object: &SesMailFrom) -> Api<SesMailFrom> {
-        Api::namespaced(self.client.clone(), key_of(object).namespace())
+    fn api(&self, key: &ObjectKey) -> Api<SesMailFrom> {
+        Api::namespaced(self.client.clone(), key.namespace())
     }
 
     async fn set_finalizers(
@@ -85,7 +86,7 @@ impl Kubernetes {
             PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         let key = key_of(object);
         let _turn = self.pace.turn().await?;
-        let patched = self.api(object).patch(key.name(), &params, &Patch::Merge(patch)).await;
+        let patched = self.api(&key).patch(key.name(), &params, &Patch::Merge(patch)).await;
         // An object that is being deleted takes no new finalizer: 422, a lost race too.
         patched.map_err(|error| classified(error, &[404, 409, 422]))
     }
@@ -101,7 +102,7 @@ impl Kubernetes {
         let patch = Patch::Merge(replacing_patch(object, status));
         let _turn = self.pace.turn().await?;
         let key = key_of(object);
-        let replaced = self.api(object).patch_status(key.name(), &params, &patch).await;
+        let replaced = self.api(&key).patch_status(key.name(), &params, &patch).await;
         replaced.map_err(|error| classified(error, &[404, 409]))
     }
 }
@@ -129,7 +130,7 @@ impl Objects for Kubernetes {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(status_patch(object, status));
         let turn = self.pace.turn().await?;
-        let applied = self.api(object).patch_status(key.name(), &params, &patch).await;
+        let applied = self.api(&key).patch_status(key.name(), &params, &patch).await;
         // What follows takes a turn of its own.
         drop(turn);
         match applied {
