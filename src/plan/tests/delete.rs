@@ -155,8 +155,7 @@ fn a_name_that_ses_was_just_told_of_stays_until_the_clear_is_seen() {
 fn a_region_that_fails_for_good_keeps_its_name_and_holds_up_no_other() {
     let spec = "  domain: example.com\n  subdomain: bounce\n  regions: [{name: us-east-1, subdomain: a}, {name: eu-west-1, subdomain: b}]\n  deletionPolicy: Delete\n";
     let mut world = SmallWorld::ready(spec);
-    let region = world.settings.regions.get("eu-west-1").unwrap();
-    let domain = crate::mail::DomainName::parse("example.com").unwrap();
+    let setting = world.setting_in("eu-west-1");
     let denied = Fault {
         reason: Reason::AccessDenied,
         transient: false,
@@ -164,7 +163,7 @@ fn a_region_that_fails_for_good_keeps_its_name_and_holds_up_no_other() {
         refused: false,
         message: "ses:GetEmailIdentity on example.com in eu-west-1 is denied".into(),
     };
-    world.failing.insert(Question::MailFrom(domain, region), denied);
+    world.failing.insert(setting, denied);
     world.delete();
     world.live(minutes(30));
     assert_eq!(world.writes(), ["put us-east-1 none UseDefaultValue", "change -MX -TXT"]);

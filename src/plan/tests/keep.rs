@@ -340,13 +340,9 @@ fn a_region_goes_dark_by_either_of_the_two_readings_that_it_takes() {
 fn a_region_that_is_named_later_is_not_dark_from_the_start() {
     let mut world = SmallWorld::ready(ONE_REGION);
     world.live(hours(3));
-    let region = world.settings.regions.get("eu-west-1").unwrap();
-    let domain = crate::mail::DomainName::parse("example.com").unwrap();
-    world.failing.insert(Question::MailFrom(domain, region), unavailable());
-    world.edit(|object| {
-        let region = crate::api::RegionSpec { name: "eu-west-1".into(), subdomain: None };
-        object.spec.regions.push(region);
-    });
+    let setting = world.setting_in("eu-west-1");
+    world.failing.insert(setting, unavailable());
+    world.add_region("eu-west-1");
     world.live(hours(1));
     assert_eq!(world.condition("Reconciling"), "True AwsUnavailable");
     world.live(hours(2));
@@ -356,9 +352,8 @@ fn a_region_that_is_named_later_is_not_dark_from_the_start() {
 #[test]
 fn a_region_that_fails_from_the_start_does_not_hide_the_others() {
     let mut world = SmallWorld::new(TWO_REGIONS);
-    let region = world.settings.regions.get("eu-west-1").unwrap();
-    let domain = crate::mail::DomainName::parse("example.com").unwrap();
-    world.failing.insert(Question::MailFrom(domain, region), unavailable());
+    let setting = world.setting_in("eu-west-1");
+    world.failing.insert(setting, unavailable());
     world.live(minutes(5));
     world.set_all(MailFromStatus::Success);
     world.live(minutes(30));
@@ -379,8 +374,7 @@ fn a_restart_with_aws_away_leaves_the_status_as_it_was() {
 #[test]
 fn access_denied_is_told_at_once_and_stalls_after_its_grace() {
     let mut world = SmallWorld::new(ONE_REGION);
-    let region = world.settings.regions.get("us-east-1").unwrap();
-    let domain = crate::mail::DomainName::parse("example.com").unwrap();
+    let setting = world.setting_in("us-east-1");
     let denied = Fault {
         reason: Reason::AccessDenied,
         transient: false,
@@ -388,7 +382,7 @@ fn access_denied_is_told_at_once_and_stalls_after_its_grace() {
         refused: false,
         message: "ses:GetEmailIdentity on example.com in us-east-1 is denied".into(),
     };
-    world.failing.insert(Question::MailFrom(domain, region), denied);
+    world.failing.insert(setting, denied);
     world.settle_and_report();
     assert_eq!(world.condition("Ready"), "False AccessDenied");
     assert_eq!(world.condition("Stalled"), "absent");
@@ -444,10 +438,7 @@ fn a_setting_put_at_a_name_of_ours_by_somebody_else_counts_by_the_marker() {
     let set = MailFrom { domain: NAME.into(), status: MailFromStatus::Success, behavior: DEFAULT };
     let verified = crate::mail::Identity { verified: true, mail_from: Some(set) };
     world.identities.insert(("example.com".into(), "eu-west-1".into()), verified);
-    world.edit(|object| {
-        let region = crate::api::RegionSpec { name: "eu-west-1".into(), subdomain: None };
-        object.spec.regions.push(region);
-    });
+    world.add_region("eu-west-1");
     world.object.spec.adoption_policy = AdoptionPolicy::Never;
     world.live(minutes(2));
     assert_eq!(world.writes(), Vec::<&str>::new());

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::small_world::*;
-use crate::mail::{ChangeState, DomainName, MailFromStatus, RecordType, Seen};
-use crate::plan::Question;
+use crate::mail::{ChangeState, MailFromStatus, RecordType, Seen};
 
 #[test]
 fn two_regions_share_one_mx_and_reach_ready() {
@@ -37,9 +36,8 @@ fn two_regions_share_one_mx_and_reach_ready() {
 #[test]
 fn regions_that_answer_one_after_another_still_make_one_batch() {
     let mut world = SmallWorld::new(TWO_REGIONS);
-    let region = world.settings.regions.get("us-east-1").unwrap();
-    let domain = crate::mail::DomainName::parse("example.com").unwrap();
-    world.silent.insert(crate::plan::Question::MailFrom(domain, region));
+    let setting = world.setting_in("us-east-1");
+    world.silent.insert(setting);
     world.settle();
     assert_eq!(world.writes(), Vec::<&str>::new());
     world.silent.clear();
@@ -266,8 +264,7 @@ fn a_refused_mx_stays_blamed_while_its_own_region_cannot_be_read() {
     }
     assert_eq!(world.condition("Stalled"), "True SharedMxNotAccepted");
     let before = world.writes().len();
-    let region = world.settings.regions.get("us-east-1").unwrap();
-    let question = Question::MailFrom(DomainName::parse("example.com").unwrap(), region);
+    let question = world.setting_in("us-east-1");
     world.silent.insert(question.clone());
     world.live(hours(3));
     assert_eq!(world.writes().len(), before, "{:?}", world.done);

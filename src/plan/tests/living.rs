@@ -1,7 +1,7 @@
 //! Changes to a living object.
 
 use super::small_world::*;
-use crate::api::{RecordState, RegionSpec};
+use crate::api::RecordState;
 use crate::mail::{Identity, MailFromStatus, RecordType};
 
 #[test]
@@ -96,9 +96,7 @@ fn a_region_joins_in_the_marker_before_its_first_put() {
     let mut world = SmallWorld::ready(ONE_REGION);
     let verified = Identity { verified: true, mail_from: None };
     world.identities.insert(("example.com".into(), "eu-west-1".into()), verified);
-    world.edit(|object| {
-        object.spec.regions.push(RegionSpec { name: "eu-west-1".into(), subdomain: None });
-    });
+    world.add_region("eu-west-1");
     world.live(minutes(2));
     assert_eq!(
         world.writes(),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::small_aws;
-use crate::api::{FINALIZER, Reason, SesMailFrom, SesMailFromStatus};
+use crate::api::{FINALIZER, Reason, RegionSpec, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Claimant, Claims, ObjectKey, Place, ServiceCredentials};
 use crate::mail::{
     BehaviorOnMxFailure, Change, ChangeState, Delegation, DomainName, HostedZoneId, Identity,
@@ -192,6 +192,18 @@ impl SmallWorld {
         change(&mut self.object);
         *self.object.metadata.generation.as_mut().unwrap() += 1;
         self.claim();
+    }
+
+    /// Names one more region in the spec.
+    pub(super) fn add_region(&mut self, name: &str) {
+        let region = RegionSpec { name: name.into(), subdomain: None };
+        self.edit(|object| object.spec.regions.push(region));
+    }
+
+    /// What the setting of `example.com` in a region is asked with.
+    pub(super) fn setting_in(&self, region: &str) -> Question {
+        let region = self.settings.regions.get(region).unwrap();
+        Question::MailFrom(DomainName::parse("example.com").unwrap(), region)
     }
 
     pub(super) fn delete(&mut self) {

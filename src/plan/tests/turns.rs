@@ -16,9 +16,8 @@ fn status_writes(world: &SmallWorld) -> usize {
 
 /// Everything that is asked for SES in the one region goes unanswered.
 fn silence(world: &mut SmallWorld) {
-    let region = world.settings.regions.get("us-east-1").unwrap();
-    let domain = crate::mail::DomainName::parse("example.com").unwrap();
-    world.silent.insert(crate::plan::Question::MailFrom(domain, region));
+    let setting = world.setting_in("us-east-1");
+    world.silent.insert(setting);
 }
 
 #[test]
