@@ -110,7 +110,8 @@ bench-life: control-plane
 	"$(CARGO_TARGET_DIR)/release/bench-life" "$(CARGO_TARGET_DIR)/release/ses-mailfrom"
 
 # Writes bench/report.json in the target folder; fails where a figure is over its
-# bound, or the machine was too busy. BENCH_ARGS: --only NAME, --objects COUNT, --gate.
+# bound, or the machine was too busy. BENCH_ARGS: --only NAME, --objects COUNT,
+# --at-rest MINUTES, --gate.
 .PHONY: bench bench-quick bench-real
 bench: BENCH_PROFILE := full
 bench-quick: BENCH_PROFILE := quick

@@ -21,7 +21,7 @@ mod world;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 
@@ -70,6 +70,9 @@ struct Args {
     /// With so many objects, whatever the scenario says.
     #[arg(long)]
     objects: Option<usize>,
+    /// Watch the converged operator for so many minutes, whatever the scenario says.
+    #[arg(long)]
+    at_rest: Option<u64>,
     /// Further flags of the operator, behind `--`, each as `--name=value`.
     #[arg(last = true)]
     flags: Vec<String>,
@@ -143,11 +146,17 @@ fn scenarios(args: &Args) -> Vec<Scenario> {
     };
     scenarios.retain(|one| args.only.is_empty() || args.only.iter().any(|name| name == one.name));
     if let Some(objects) = args.objects {
+        // The one that is nearest says what else is so with so many.
+        scenarios.sort_by_key(|scenario| scenario.n.abs_diff(objects));
+        let mut seen = std::collections::BTreeSet::new();
+        scenarios.retain(|scenario| seen.insert(scenario.name));
         for scenario in &mut scenarios {
             scenario.n = objects;
         }
-        let mut seen = std::collections::BTreeSet::new();
-        scenarios.retain(|scenario| seen.insert(scenario.name));
+    }
+    if let Some(minutes) = args.at_rest {
+        let watched = scenarios.iter_mut().filter(|scenario| scenario.course == Course::Life);
+        watched.for_each(|scenario| scenario.steady = Duration::from_mins(minutes));
     }
     scenarios
 }
