@@ -55,6 +55,11 @@ impl Bucket {
         self.tokens = (self.tokens + 1.0).min(self.capacity());
     }
 
+    /// For so long nothing left: what was to leave has its tokens still.
+    pub(super) fn lose(&mut self, time: Duration) {
+        self.tokens -= time.as_secs_f64() * self.rate;
+    }
+
     /// When the next token is there.
     pub(super) fn ready_at(&mut self, now: Instant) -> Instant {
         self.fill(now);
@@ -127,6 +132,15 @@ mod tests {
         assert!(bucket.take(later));
         assert!(!bucket.take(later));
         assert_eq!(bucket.ready_at(later), later + Duration::from_millis(250) - MADE_UP);
+    }
+
+    #[test]
+    fn time_that_is_lost_brings_no_tokens() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(4.0, start);
+        bucket.lose(Duration::from_secs(2));
+        assert_eq!(bucket.ready_at(start), start + Duration::from_secs(2));
+        assert_eq!(taken_within(&mut bucket, start, 10), 32);
     }
 
     #[test]

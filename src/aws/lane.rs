@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::bucket::{Bucket, MADE_UP};
+use super::bucket::Bucket;
+use super::gate::{Gate, UnderWay};
 use super::lock;
 use super::queue::FairQueue;
 use crate::authority::ObjectKey;
@@ -48,8 +49,7 @@ struct State {
 pub(super) struct Lane {
     state: Mutex<State>,
     changed: Notify,
-    /// When the next call may leave.
-    gate: tokio::sync::Mutex<Instant>,
+    gate: Gate,
 }
 
 /// A token that was taken; returned when dropped unspent.
@@ -90,7 +90,7 @@ impl Lane {
             reserved: HashMap::new(),
             working: false,
         };
-        let gate = tokio::sync::Mutex::new(Instant::now());
+        let gate = Gate::new(Instant::now());
         Arc::new(Self { state: Mutex::new(state), changed: Notify::new(), gate })
     }
 
@@ -115,6 +115,7 @@ impl Lane {
         if state.reserved.remove(holder).is_some() {
             return unclaimed();
         }
+        state.bucket.lose(self.gate.lost());
         if state.queue.is_empty() && state.bucket.take(Instant::now()) {
             return unclaimed();
         }
@@ -145,6 +146,7 @@ impl Lane {
         let mut state = lock(&self.state);
         let state = &mut *state;
         state.lapse(now);
+        state.bucket.lose(self.gate.lost());
         let mut reserved = Vec::new();
         while !state.queue.is_empty() && state.bucket.take(now) {
             match state.queue.pop() {
@@ -186,16 +188,10 @@ impl Lane {
     }
 
     /// Waits until a call whose token is taken may leave: tokens may be held for a
-    /// while, and calls leave one after another, as evenly as tokens come.
-    pub(super) async fn leave(&self) {
-        let mut gate = self.gate.lock().await;
-        tokio::time::sleep_until(*gate).await;
-        let interval = lock(&self.state).bucket.interval();
-        let now = Instant::now();
-        // A process that is busy wakes late: the next ones make up for it, but for
-        // no more than AWS does not notice.
-        let late = now.saturating_duration_since(*gate).min(MADE_UP);
-        *gate = now + interval - late.min(interval);
+    /// while, and calls leave one after another, as evenly as tokens come. It is
+    /// under way until what is returned is dropped.
+    pub(super) async fn leave(&self) -> UnderWay<'_> {
+        self.gate.leave(|| lock(&self.state).bucket.interval()).await
     }
 
     /// What AWS made of a call of this lane.
@@ -263,30 +259,6 @@ mod tests {
         tokio::time::advance(LAPSE).await;
         assert_eq!(lane.step(Instant::now()).reserved, [holder("c")]);
         assert!(taken(lane.ask(&holder("b"), false)).is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn tokens_that_were_held_leave_one_after_another() {
-        let lane = Lane::new(4.0);
-        let begun = Instant::now();
-        let leaving = async |late: u64| {
-            lane.leave().await;
-            let left = begun.elapsed().as_millis();
-            // Busy with something else.
-            tokio::time::advance(Duration::from_millis(late)).await;
-            left
-        };
-        let together = futures::future::join_all([0, 0, 0].map(&leaving)).await;
-        assert_eq!(together, [0, 250, 500]);
-        assert_eq!(leaving(280).await, 750);
-        assert_eq!(leaving(0).await, 1_030, "30 ms late");
-        assert_eq!(leaving(400).await, 1_250, "and made up for");
-        assert_eq!(leaving(0).await, 1_650, "150 ms late");
-        assert_eq!(leaving(0).await, 1_850, "of which 50 ms are made up for");
-        tokio::time::advance(Duration::from_mins(1)).await;
-        let idle = begun.elapsed().as_millis();
-        assert_eq!(leaving(0).await, idle);
-        assert_eq!(leaving(0).await, idle + 200, "nothing more is owed for the past");
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,6 +24,7 @@ mod clearance;
 mod clients;
 mod entry;
 mod error;
+mod gate;
 mod lane;
 mod line;
 mod memo;

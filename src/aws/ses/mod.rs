@@ -117,7 +117,8 @@ pub(super) async fn put_mail_from(
     let caller = access.caller(grant.credentials());
     let client = caller.clients(access).await?.ses(region);
     let key = LaneKey::Ses(caller.payer(), operation, region.clone());
-    access.lane(&key).leave().await;
+    let lane = access.lane(&key);
+    let _under_way = lane.leave().await;
     if !grant.stands() {
         return Err(Error::revoked(&target));
     }

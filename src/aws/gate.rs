@@ -1,0 +1,300 @@
+//! When calls that have their tokens leave: evenly, one after another, and not
+//! behind one that may have been held up on its way.
+//!
+//! AWS counts calls as they come, not as they leave. One that a busy machine or a
+//! network has held up comes together with those behind it, and AWS throttles the
+//! last of them, though no more have left than are allowed.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::bucket::MADE_UP;
+use super::lock;
+
+/// A call that takes so much longer than nearly all is not on its way any more: AWS
+/// works on it.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
+/// What calls of one bucket leave through.
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// Held by who leaves next.
+    first: tokio::sync::Mutex<()>,
+    schedule: Mutex<Schedule>,
+    answered: Notify,
+}
+
+/// A call under way; answered, or given up, once it is dropped.
+#[derive(Debug)]
+pub(super) struct UnderWay<'a> {
+    gate: &'a Gate,
+    number: u64,
+    interval: Duration,
+}
+
+impl Gate {
+    pub(super) fn new(now: Instant) -> Self {
+        let (first, schedule) = (tokio::sync::Mutex::new(()), Mutex::new(Schedule::new(now)));
+        Self { first, schedule, answered: Notify::new() }
+    }
+
+    /// For how long calls were kept here since this was asked last, besides what is
+    /// made up for: so much less is to come here.
+    pub(super) fn lost(&self) -> Duration {
+        std::mem::take(&mut lock(&self.schedule).lost)
+    }
+
+    /// Waits until a call may leave, `interval` behind the one before it.
+    pub(super) async fn leave(&self, interval: impl Fn() -> Duration) -> UnderWay<'_> {
+        let _first = self.first.lock().await;
+        loop {
+            let now = Instant::now();
+            let next = lock(&self.schedule).next(now);
+            if next <= now {
+                let interval = interval();
+                let number = lock(&self.schedule).left(now, interval);
+                return UnderWay { gate: self, number, interval };
+            }
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.answered.notified() => {}
+            }
+        }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        lock(&self.gate.schedule).answered(self.number, self.interval, Instant::now());
+        self.gate.answered.notify_one();
+    }
+}
+
+/// The calls under way, and when the next may leave. Pure.
+#[derive(Debug)]
+struct Schedule {
+    next: Instant,
+    /// By number, with when each left.
+    under_way: BTreeMap<u64, Instant>,
+    leaves: u64,
+    usual: Option<Usual>,
+    lost: Duration,
+}
+
+impl Schedule {
+    fn new(now: Instant) -> Self {
+        let (under_way, lost) = (BTreeMap::new(), Duration::ZERO);
+        Self { next: now, under_way, leaves: 0, usual: None, lost }
+    }
+
+    /// Since when the oldest call under way is late.
+    fn late(&self, now: Instant) -> Option<Instant> {
+        let oldest = self.under_way.values().next();
+        let late = oldest.zip(self.usual).map(|(left, usual)| *left + usual.longest());
+        late.filter(|late| *late <= now)
+    }
+
+    /// When the next call may leave, unless an answer comes before.
+    fn next(&self, now: Instant) -> Instant {
+        let held = self.late(now).map(|late| late + ON_ITS_WAY).filter(|end| now < *end);
+        held.map_or(self.next, |end| self.next.max(end))
+    }
+
+    /// A call leaves. Returns its number.
+    fn left(&mut self, now: Instant, interval: Duration) -> u64 {
+        // A process that is busy wakes late: the next ones make up for it, but for
+        // no more than AWS does not notice.
+        let late = now.saturating_duration_since(self.next);
+        let made_up = late.min(MADE_UP).min(interval);
+        if self.late(now).is_some() {
+            self.lost += late.saturating_sub(made_up).min(ON_ITS_WAY);
+        }
+        self.next = now + interval - made_up;
+        self.leaves += 1;
+        self.under_way.insert(self.leaves, now);
+        self.leaves
+    }
+
+    /// A call is answered, or given up.
+    fn answered(&mut self, number: u64, interval: Duration, now: Instant) {
+        let Some(left) = self.under_way.remove(&number) else { return };
+        let took = now.duration_since(left);
+        let late = self.usual.is_some_and(|usual| {
+            let longest = usual.longest();
+            longest < took && took < longest + ON_ITS_WAY
+        });
+        if late {
+            // It may have come to AWS just now.
+            let next = now + interval;
+            self.lost += next.saturating_duration_since(self.next.max(left));
+            self.next = self.next.max(next);
+        }
+        self.usual = Some(Usual::with(self.usual, took));
+    }
+}
+
+/// How long answers take, smoothed as RFC 6298 does to tell what is lost from what
+/// is slow.
+#[derive(Clone, Copy, Debug)]
+struct Usual {
+    mean: Duration,
+    deviation: Duration,
+}
+
+impl Usual {
+    fn with(before: Option<Self>, took: Duration) -> Self {
+        let Some(Self { mean, deviation }) = before else {
+            return Self { mean: took, deviation: took / 2 };
+        };
+        let deviation = (deviation * 3 + mean.abs_diff(took)) / 4;
+        Self { mean: (mean * 7 + took) / 8, deviation }
+    }
+
+    /// So long nearly all take at most; never less than AWS does not notice.
+    fn longest(self) -> Duration {
+        self.mean + (self.deviation * 4).max(MADE_UP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_leave_one_after_another_and_make_up_for_little() {
+        let gate = Gate::new(Instant::now());
+        let begun = Instant::now();
+        let leaving = async |late: u64| {
+            drop(gate.leave(|| ms(250)).await);
+            let left = begun.elapsed().as_millis();
+            // Busy with something else.
+            tokio::time::advance(ms(late)).await;
+            left
+        };
+        let together = futures::future::join_all([0, 0, 0].map(&leaving)).await;
+        assert_eq!(together, [0, 250, 500]);
+        assert_eq!(leaving(280).await, 750);
+        assert_eq!(leaving(0).await, 1_030, "30 ms late");
+        assert_eq!(leaving(400).await, 1_250, "and made up for");
+        assert_eq!(leaving(0).await, 1_650, "150 ms late");
+        assert_eq!(leaving(0).await, 1_850, "of which 50 ms are made up for");
+        tokio::time::advance(Duration::from_mins(1)).await;
+        let idle = begun.elapsed().as_millis();
+        assert_eq!(leaving(0).await, idle);
+        assert_eq!(leaving(0).await, idle + 200, "nothing more is owed for the past");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_leaves_behind_a_call_that_may_be_held_up() {
+        let gate = Gate::new(Instant::now());
+        let pass = async |took| {
+            let call = gate.leave(|| ms(100)).await;
+            tokio::time::sleep(ms(took)).await;
+            drop(call);
+        };
+        for _ in 0..20 {
+            pass(10).await;
+        }
+        let begun = Instant::now();
+        let held_up = gate.leave(|| ms(100)).await;
+        let wait = begun.elapsed();
+        assert_eq!(wait, ms(90));
+        let behind = async {
+            drop(gate.leave(|| ms(100)).await);
+            begun.elapsed().saturating_sub(wait)
+        };
+        let answer = async {
+            tokio::time::sleep(ms(300)).await;
+            drop(held_up);
+        };
+        let (left, ()) = tokio::join!(behind, answer);
+        assert_eq!(left, ms(400), "it may have come with its answer");
+        assert_eq!(gate.lost(), ms(300));
+        assert_eq!(gate.lost(), ms(0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_aws_works_on_for_long_holds_nothing_up_for_long() {
+        let gate = Gate::new(Instant::now());
+        for _ in 0..20 {
+            drop(gate.leave(|| ms(100)).await);
+        }
+        let slow = gate.leave(|| ms(100)).await;
+        let begun = Instant::now();
+        drop(gate.leave(|| ms(100)).await);
+        let longest = ON_ITS_WAY + MADE_UP;
+        assert_eq!(begun.elapsed(), longest);
+        assert_eq!(gate.lost() + ms(100) + MADE_UP, longest);
+        drop(gate.leave(|| ms(100)).await);
+        assert!(begun.elapsed() <= longest + ms(100), "{:?}", begun.elapsed());
+        drop(slow);
+        drop(gate.leave(|| ms(100)).await);
+        assert!(begun.elapsed() <= longest + ms(200), "{:?}", begun.elapsed());
+    }
+
+    /// Calls of 14 a second, of which each hundredth is held up for `held_up` with all
+    /// that leave meanwhile; answers take `usual` on their way back. Returns how many
+    /// a bucket of AWS's would throttle, and how long they took.
+    async fn throttled(usual: impl Fn(u64) -> u64, held_up: u64) -> (usize, Duration) {
+        const RATE: f64 = 14.0;
+        let gate = &Gate::new(Instant::now());
+        let begun = Instant::now();
+        let come = &Mutex::new(Vec::new());
+        let stalled = &Mutex::new(begun);
+        let calls = (0..2_000_u64).map(|number| {
+            let usual = usual(number);
+            async move {
+                let call = gate.leave(|| Duration::from_secs_f64(1.0 / (RATE * 0.98))).await;
+                if number % 100 == 99 {
+                    *lock(stalled) = Instant::now() + ms(held_up);
+                }
+                let until = *lock(stalled);
+                sleep_until(until).await;
+                lock(come).push(begun.elapsed());
+                tokio::time::sleep(ms(usual)).await;
+                drop(call);
+            }
+        });
+        futures::future::join_all(calls).await;
+        let took = begun.elapsed();
+        let capacity = 1.0 + 0.1 * RATE;
+        let (mut tokens, mut filled, mut throttled) = (capacity, Duration::ZERO, 0);
+        for at in std::mem::take(&mut *lock(come)) {
+            tokens = f64::min(tokens + at.saturating_sub(filled).as_secs_f64() * RATE, capacity);
+            filled = at;
+            if tokens < 1.0 { throttled += 1 } else { tokens -= 1.0 }
+        }
+        (throttled, took)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn aws_throttles_none_of_those_behind_a_call_that_is_held_up() {
+        for held_up in [0, 60, 120, 180, 400, 900] {
+            let (throttled, took) = throttled(|_| 5, held_up).await;
+            assert_eq!(throttled, 0, "held up for {held_up} ms");
+            // Twenty are held up in 2,000 calls.
+            let least = Duration::from_secs_f64(1_999.0 / (14.0 * 0.98));
+            let allowed = least + 20 * ms(held_up + 80);
+            assert!(took <= allowed, "{took:?} of {allowed:?}, held up for {held_up} ms");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_that_always_take_long_or_vary_cost_nothing() {
+        let least = Duration::from_secs_f64(1_999.0 / (14.0 * 0.98));
+        let answers: [fn(u64) -> u64; 3] = [|_| 700, |n| 100 + n * 37 % 300, |n| 5 + n % 40];
+        for usual in answers {
+            let (throttled, took) = throttled(usual, 0).await;
+            assert_eq!(throttled, 0);
+            assert!(took <= least + ms(2_000), "{took:?} of {least:?}");
+        }
+    }
+}
