@@ -10,7 +10,6 @@ mod nanos;
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::replace;
 use std::sync::LazyLock;
 
 use lz4_flex::block::{compress_prepend_size_with_dict, decompress_size_prepended_with_dict};
@@ -29,10 +28,6 @@ static TYPICAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let objects = serde_json::from_str::<Vec<SesMailFrom>>(text);
     objects.and_then(|objects| serde_json::to_vec(&objects)).unwrap_or_default()
 });
-
-/// So many are moved at once: more than the allocator keeps back of what is freed, to
-/// hand it out again first.
-const MOVED_AT_ONCE: usize = 1024;
 
 /// A `T` at rest. Two are equal where what they hold is.
 pub struct Compact<T> {
@@ -63,22 +58,11 @@ impl<T> Compact<T> {
     pub fn size(&self) -> usize {
         self.bytes.len()
     }
-}
 
-/// Moves all of them together. What objects were on their way lay between what they
-/// are now, and a page that is mostly empty is taken as well: copies fill the pages
-/// that have room, and those that are left go back to the system.
-pub fn pack<'a, T: 'a>(all: impl IntoIterator<Item = &'a mut Compact<T>>) {
-    let mut all = all.into_iter();
-    loop {
-        let mut some: Vec<_> = all.by_ref().take(MOVED_AT_ONCE).collect();
-        if some.is_empty() {
-            return;
-        }
-        let copies: Vec<_> = some.iter().map(|compact| (**compact).clone()).collect();
-        // None goes before all are copied: its place would be taken at once.
-        let left = some.iter_mut().zip(copies).map(|(held, copy)| replace(*held, copy));
-        drop(left.collect::<Vec<_>>());
+    /// Where it lies.
+    #[cfg(test)]
+    pub(crate) fn place(&self) -> usize {
+        self.bytes.as_ptr().addr()
     }
 }
 
@@ -105,8 +89,6 @@ impl<T> fmt::Debug for Compact<T> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn settled() -> SesMailFrom {
@@ -123,25 +105,6 @@ mod tests {
         other.spec.dns.ttl_seconds += 1;
         assert_ne!(Compact::of(&other), compact);
         assert_eq!(Compact::of(&object), compact);
-    }
-
-    #[test]
-    fn packed_all_are_as_they_were_and_none_where_another_was() {
-        let numbered = |number: i32| {
-            let mut object = settled();
-            object.spec.dns.ttl_seconds += number;
-            object
-        };
-        let mut all: Vec<_> = (0..9).map(|number| Compact::of(&numbered(number))).collect();
-        let places = |all: &[Compact<SesMailFrom>]| {
-            all.iter().map(|compact| compact.bytes.as_ptr().addr()).collect::<BTreeSet<_>>()
-        };
-        let before = places(&all);
-        pack(&mut all);
-        assert!(places(&all).is_disjoint(&before));
-        for (number, compact) in (0..).zip(&all) {
-            assert_eq!(compact.open().unwrap(), numbered(number));
-        }
     }
 
     #[test]

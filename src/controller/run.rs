@@ -238,7 +238,7 @@ async fn watch_all(watches: &Watches, client: &Client, store: &Arc<Store>, audie
 async fn pack(store: &Store) -> Infallible {
     loop {
         sleep(PACK_EVERY).await;
-        store.pack();
+        store.pack().await;
     }
 }
 

@@ -2,7 +2,10 @@
 //! what our own writes returned, with the claims that follow from them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::mem::replace;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::yield_now;
 
 use super::claimant::claimant;
 use super::objects::key_of;
@@ -10,11 +13,15 @@ use super::policies::WatchedPolicy;
 use super::watched::{Unreadable, Watched, pruned};
 use crate::api::{HANDLED_MAX, RECONCILE_REQUESTED_AT, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Claimant, Claims, Credentials, Labels, ObjectKey, Standing};
-use crate::compact::{Compact, pack};
+use crate::compact::Compact;
 use crate::mail::Regions;
 
 /// What is held is moved together once such a part of it is new.
 const PACKED_AFTER: usize = 8;
+
+/// So many are moved at once: more than the allocator keeps back of what is freed, to
+/// hand it out again first.
+const MOVED_AT_ONCE: usize = 1024;
 
 /// All objects and their claims.
 ///
@@ -162,17 +169,21 @@ impl Store {
         self.lock().held.keys().cloned().collect()
     }
 
-    /// Moves what is held together, where enough of it has changed since it was.
-    pub fn pack(&self) {
-        let mut known = self.lock();
-        if known.held_since_packed < (known.held.len() / PACKED_AFTER).max(1) {
-            return;
+    /// Moves what is held together, where enough of it has changed since it was: some
+    /// at once, for whoever needs an object waits meanwhile.
+    pub async fn pack(&self) {
+        let keys: Vec<ObjectKey> = {
+            let mut known = self.lock();
+            if known.held_since_packed < (known.held.len() / PACKED_AFTER).max(1) {
+                return;
+            }
+            known.held_since_packed = 0;
+            known.held.keys().cloned().collect()
+        };
+        for some in keys.chunks(MOVED_AT_ONCE) {
+            self.lock().pack(some);
+            yield_now().await;
         }
-        known.held_since_packed = 0;
-        pack(known.held.values_mut().filter_map(|held| match held {
-            Held::Object(object) => Some(object),
-            Held::Unreadable { .. } => None,
-        }));
     }
 
     /// Visits every object that parses, opening one at a time.
@@ -251,6 +262,21 @@ impl Store {
 impl Known {
     fn is_awaited(&self, key: &ObjectKey) -> bool {
         self.awaited.contains(key)
+    }
+
+    /// Moves some together. What objects were on their way lay between what they are
+    /// now, and a page that is mostly empty is taken as well: copies fill the pages
+    /// that have room, and those that are left go back to the system.
+    fn pack(&mut self, some: &[ObjectKey]) {
+        let copy = |key| self.held.get(key).and_then(Held::object);
+        let copies: Vec<_> = some.iter().map(copy).collect();
+        // None goes before all are copied: its place would be taken at once.
+        let mut left = Vec::with_capacity(some.len());
+        for (key, copy) in some.iter().zip(copies) {
+            if let (Some(held @ Held::Object(_)), Some(copy)) = (self.held.get_mut(key), copy) {
+                left.push(replace(held, Held::Object(copy)));
+            }
+        }
     }
 }
 
@@ -397,21 +423,32 @@ mod tests {
         assert_eq!(store.saw(watched(&seen)).wake, BTreeSet::from([key("a")]));
     }
 
-    #[test]
-    fn what_is_held_is_packed_once_enough_of_it_is_new_and_stays_what_it_was() {
+    #[tokio::test]
+    async fn what_is_held_is_packed_once_enough_of_it_is_new_and_stays_what_it_was() {
         let store = store();
         for number in 0..2 * PACKED_AFTER as u64 {
             store.saw(watched(&object(&format!("o{number}"), number)));
         }
-        let new_after_packing = || {
-            store.pack();
+        let places = || -> BTreeSet<usize> {
+            let known = store.lock();
+            let objects = known.held.values().filter_map(|held| match held {
+                Held::Object(object) => Some(object.place()),
+                Held::Unreadable { .. } => None,
+            });
+            objects.collect()
+        };
+        let new_after_packing = async || {
+            store.pack().await;
             store.lock().held_since_packed
         };
-        assert_eq!(new_after_packing(), 0);
+        let before = places();
+        assert_eq!(new_after_packing().await, 0);
+        assert_eq!(places().len(), before.len());
+        assert!(places().is_disjoint(&before), "none where another was");
         store.saw(watched(&object("o3", 99)));
-        assert_eq!(new_after_packing(), 1, "not worth it");
+        assert_eq!(new_after_packing().await, 1, "not worth it");
         store.saw(watched(&object("o4", 100)));
-        assert_eq!(new_after_packing(), 0);
+        assert_eq!(new_after_packing().await, 0);
         assert_eq!(
             (held_version(&store, "o3"), held_version(&store, "o5")),
             ("99".into(), "5".into())
