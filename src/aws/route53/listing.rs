@@ -145,11 +145,6 @@ impl<T> Listing<T> {
         self.forget_changes();
     }
 
-    /// Whether the list is longer than a page, as far as is known.
-    pub(super) fn is_of_several_pages(&self) -> bool {
-        self.stretches.iter().any(|stretch| stretch.to.is_some())
-    }
-
     /// When the request for the newest was sent.
     pub(super) fn newest(&self) -> Option<Timestamp> {
         self.stretches.last().map(Stretch::sent)

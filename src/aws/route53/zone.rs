@@ -26,10 +26,6 @@ const PAGES: usize = 8;
 /// server keeps all of them from beginning: each later one would read its own name.
 const HELD: SignedDuration = SignedDuration::from_mins(2);
 
-/// The same of a zone that one page tells of. There are many of those, and few objects
-/// begin in each.
-const HELD_OF_SMALL: SignedDuration = SignedDuration::from_secs(30);
-
 /// When the first of what is watched is due, so is what will be within such a
 /// part of its pace: one pass reads it all.
 const EARLY: u32 = 2;
@@ -198,25 +194,19 @@ impl State {
 
     /// When there is something to do next, of what can be foreseen.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
-        let held_until = self.held_since.map(|since| since + self.held());
+        let held_until = self.held_since.map(|since| since + HELD);
         self.board.next_due().into_iter().chain(held_until).min()
     }
 
     /// Pages that nobody asked for are not held for long.
     pub(super) fn tidy(&mut self, now: Timestamp) {
-        let held = self.held();
-        if self.held_since.is_some_and(|since| now >= since + held) && !self.is_reading() {
+        if self.held_since.is_some_and(|since| now >= since + HELD) && !self.is_reading() {
             self.forget_pages();
             self.board.forget_old(now);
             // What stands around a name is asked before something is made there.
             let around = |question: &InZone| matches!(question, InZone::Around { .. });
-            self.board.forget_older(now, held, around);
+            self.board.forget_older(now, HELD, around);
         }
-    }
-
-    /// For how long pages are held.
-    fn held(&self) -> SignedDuration {
-        if self.reading.listing.is_of_several_pages() { HELD } else { HELD_OF_SMALL }
     }
 
     /// Pages tell nothing of these names any more.
