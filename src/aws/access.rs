@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::future::Future;
 use std::hash::Hash;
+use std::pin::Pin;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -304,7 +305,7 @@ impl Access {
         &self,
         key: &LaneKey,
         target: &Target,
-        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        call: Pin<Box<impl Future<Output = Result<T, SdkError<E, HttpResponse>>>>>,
     ) -> Result<T, Error>
     where
         E: StdError + ProvideErrorMetadata + 'static,
@@ -353,7 +354,7 @@ impl Access {
                 return Err(Error::revoked(target));
             }
             leaves();
-            let call = send(clients);
+            let call = Box::pin(send(clients));
             let result = caller.transmit(self, &key, target, call).await;
             let ended = !renewed && result.as_ref().is_err_and(Error::ends_session);
             let throttled =

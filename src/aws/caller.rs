@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -74,19 +75,21 @@ impl Caller {
 
     /// Makes a call, whose token is taken already. The error names who was
     /// refused, and a session that AWS does not take any more is renewed.
+    ///
+    /// Boxed where it is made: the SDK's futures take some ten thousand bytes, and whoever
+    /// may make one would hold the place for it all the while.
     pub(super) async fn transmit<T, E>(
         &self,
         access: &Access,
         key: &LaneKey,
         target: &Target,
-        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        call: Pin<Box<impl Future<Output = Result<T, SdkError<E, HttpResponse>>>>>,
     ) -> Result<T, Error>
     where
         E: StdError + ProvideErrorMetadata + 'static,
     {
         let used = self.session.as_ref().map(Session::id);
-        // Boxed: the SDK's futures are large, and who waits for one holds it more than once.
-        let result = access.transmit(key, target, Box::pin(call)).await;
+        let result = access.transmit(key, target, call).await;
         result.map_err(|error| {
             let error = error.met_by(&self.credentials);
             let ended = self.session.as_ref().zip(used).filter(|_| error.ends_session());

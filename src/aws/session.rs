@@ -188,9 +188,8 @@ impl Session {
             .role_arn(self.role.as_str())
             .role_session_name(session_name(&self.namespace))
             .external_id(self.external_id())
-            .set_tags(Some(tags))
-            .send();
-        let answer = access.transmit(&LaneKey::Sts, &target, call).await;
+            .set_tags(Some(tags));
+        let answer = access.transmit(&LaneKey::Sts, &target, Box::pin(call.send())).await;
         let answer = answer.map_err(|error| error.of_role(&self.external_id()))?;
         let given = answer.credentials.ok_or_else(|| Error::incomplete(&target, "credentials"))?;
         let says = Timestamp::from_second(given.expiration.secs()).unwrap_or(sent + LASTS);

@@ -136,7 +136,7 @@ async fn read_page(
         .set_start_record_identifier(start.id.clone())
         .max_items(WHOLE_PAGE);
     let lane = LaneKey::Route53(caller.payer());
-    let answer = caller.transmit(access, &lane, &target, call.send()).await;
+    let answer = caller.transmit(access, &lane, &target, Box::pin(call.send())).await;
     if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         access.zone_book.forget(zone);
     }

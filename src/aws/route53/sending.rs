@@ -115,7 +115,7 @@ impl<'a> Sending<'a> {
         let batch = sdk_batch(&comment(members()), changes)
             .map_err(|_| Error::refused(&target, "the batch lacks a part"))?;
         let call = clients.route53.change_resource_record_sets().hosted_zone_id(self.zone.as_str());
-        let call = call.change_batch(batch).send();
+        let call = Box::pin(call.change_batch(batch).send());
         let answer = self.caller.transmit(self.access, &self.bucket, &target, call).await?;
         let info = answer.change_info.ok_or_else(|| Error::incomplete(&target, "the change"))?;
         let id = info.id.strip_prefix("/change/").unwrap_or(&info.id).to_owned();

@@ -357,6 +357,7 @@ impl<'a> Line<'a> {
     {
         let target = Target::regional(operation, self.region, about);
         let key = LaneKey::Ses(self.caller.payer(), operation, self.region.clone());
-        self.caller.transmit(self.access, &key, &target, send(self.clients)).await
+        let call = Box::pin(send(self.clients));
+        self.caller.transmit(self.access, &key, &target, call).await
     }
 }

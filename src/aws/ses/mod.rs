@@ -129,5 +129,5 @@ pub(super) async fn put_mail_from(
         .behavior_on_mx_failure(sdk_behavior(behavior));
     permit.spend();
     let _putting = Putting { access, identity, region };
-    caller.transmit(access, &key, &target, call.send()).await.map(|_| ())
+    caller.transmit(access, &key, &target, Box::pin(call.send())).await.map(|_| ())
 }
