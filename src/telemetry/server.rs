@@ -10,6 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::task::spawn_blocking;
 
 use super::metrics::Metrics;
 
@@ -60,7 +61,7 @@ fn router(metrics: Arc<Metrics>, health: Health) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { readiness(&health()) }))
-        .route("/metrics", get(move || async move { exposition(&metrics) }))
+        .route("/metrics", get(move || exposition(Arc::clone(&metrics))))
 }
 
 fn readiness(missing: &[String]) -> (StatusCode, String) {
@@ -71,22 +72,34 @@ fn readiness(missing: &[String]) -> (StatusCode, String) {
     }
 }
 
-fn exposition(metrics: &Metrics) -> impl IntoResponse + use<> {
+/// All objects are looked at for it, which takes some tenths of a second where there
+/// are ten thousand: on a thread of its own, for nothing else would go on meanwhile.
+async fn exposition(metrics: Arc<Metrics>) -> impl IntoResponse {
     let content_type = [(header::CONTENT_TYPE, OPEN_METRICS)];
-    match metrics.render() {
-        Ok(text) => (StatusCode::OK, content_type, text),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, content_type, error.to_string()),
+    let failed = |error: &dyn std::error::Error| {
+        (StatusCode::INTERNAL_SERVER_ERROR, content_type.clone(), error.to_string())
+    };
+    match spawn_blocking(move || metrics.render()).await {
+        Ok(Ok(text)) => (StatusCode::OK, content_type, text),
+        Ok(Err(error)) => failed(&error),
+        Err(error) => failed(&error),
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::sync::{Mutex, mpsc};
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
+    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::api::SesMailFrom;
+    use crate::telemetry::Population;
 
     async fn fetch(address: SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -114,6 +127,46 @@ mod tests {
         assert!(metrics.contains("openmetrics-text"), "{metrics}");
         stop.send(()).unwrap();
         server.await.unwrap().unwrap();
+    }
+
+    /// So many objects that looking at them takes until something else is answered.
+    #[derive(Debug)]
+    struct Many {
+        looking: UnboundedSender<()>,
+        answered: Mutex<mpsc::Receiver<()>>,
+    }
+
+    impl Population for Many {
+        fn each(&self, _: &mut dyn FnMut(&SesMailFrom)) {
+            // There are two series.
+            if self.looking.send(()).is_ok() {
+                let answered = self.answered.lock().unwrap();
+                answered.recv_timeout(Duration::from_secs(30)).unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn goes_on_answering_while_many_objects_are_looked_at() {
+        let listener = Listener::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+        let address = listener.address().unwrap();
+        let (looking, mut looks) = unbounded_channel();
+        let (answers, answered) = mpsc::channel();
+        let many = Many { looking, answered: Mutex::new(answered) };
+        let metrics = Arc::new(Metrics::new(Some(Box::new(many))));
+        let server = serve(listener, metrics, Arc::new(Vec::new), std::future::pending());
+        let meanwhile = async {
+            looks.recv().await.unwrap();
+            assert!(fetch(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+            looks.close();
+            answers.send(()).unwrap();
+        };
+        tokio::select! {
+            ended = server => panic!("{ended:?}"),
+            (text, ()) = async { tokio::join!(fetch(address, "/metrics"), meanwhile) } => {
+                assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+            }
+        }
     }
 
     #[test]
