@@ -140,9 +140,11 @@ async fn restart(stage: &Stage) -> Result<Restart, Failure> {
         let logs = Logs { calls, ..Logs::default() };
         let mut regions = stage.scenario.regions().iter();
         regions.all(|region| quota::identities_seen(&logs, region) >= n)
+            && quota::zones_seen(&logs) >= stage.scenario.zone_count()
     };
     // One call for each object is the slowest that may be.
-    let limit = 2.0 * number(n) / stage.scenario.ses_allowance() + 30.0;
+    let (ses, route53) = (stage.scenario.ses_allowance(), stage.scenario.route53_allowance());
+    let limit = 2.0 * number(n) / ses.min(route53) + 30.0;
     let limit = limit.max(seconds(stage.scenario.resync().min(Duration::from_mins(1))));
     let complete = stage.wait(&running, limit, "restarted", seen_all).await?;
     stage.rest(&running, AFTER_RESTART, "restarted, all seen").await?;

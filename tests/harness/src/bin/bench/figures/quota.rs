@@ -1,10 +1,13 @@
 //! Time against what the quota allows, and what it costs others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_simulator::{Call, Service};
 
 use super::{Logs, Span, is_read, is_throttled, number, seconds, succeeded};
+
+/// What lists the record sets of a zone.
+const LIST: &str = "ListResourceRecordSets";
 
 /// The least time until all objects are Ready, in seconds: SES takes puts one at
 /// a time at the allowance, so the last leaves `(puts − 1) / allowance` after the
@@ -70,7 +73,14 @@ pub(crate) fn identities_seen(logs: &Logs, region: &str) -> usize {
     let calls = logs.calls.iter().filter(|call| {
         call.service == Service::Ses && call.region == region && is_read(call) && succeeded(call)
     });
-    let seen: std::collections::BTreeSet<&String> = calls.flat_map(|call| &call.targets).collect();
+    let seen: BTreeSet<&String> = calls.flat_map(|call| &call.targets).collect();
+    seen.len()
+}
+
+/// Of how many zones record sets have been listed.
+pub(crate) fn zones_seen(logs: &Logs) -> usize {
+    let calls = logs.calls.iter().filter(|call| call.action == LIST && succeeded(call));
+    let seen: BTreeSet<&String> = calls.filter_map(|call| call.targets.first()).collect();
     seen.len()
 }
 
@@ -156,17 +166,19 @@ mod tests {
         assert_eq!(look_over(&logs), Some(Span { from: 1.0, to: 4.0 }));
         assert_eq!(identities_seen(&logs, "us-east-1"), 3);
         assert_eq!(identities_seen(&logs, "eu-west-1"), 0);
+        assert_eq!(zones_seen(&logs), 0);
     }
 
     #[test]
-    fn pages_of_two_zones_are_two_things_to_look_at() {
-        let list = "ListResourceRecordSets";
-        let calls = vec![
-            call(1.0, list, &["Z1", "a.example"]),
-            call(2.0, list, &["Z1", "m.example"]),
-            call(3.0, list, &["Z1", "a.example"]),
+    fn two_pages_are_two_things_to_look_at() {
+        let mut calls = vec![
+            call(1.0, LIST, &["Z1", "a.example"]),
+            call(2.0, LIST, &["Z1", "m.example"]),
+            call(3.0, LIST, &["Z1", "a.example"]),
         ];
-        assert_eq!(look_over(&logs(calls)), Some(Span { from: 1.0, to: 2.0 }));
+        assert_eq!(look_over(&logs(calls.clone())), Some(Span { from: 1.0, to: 2.0 }));
+        calls.push(call(4.0, LIST, &["Z2", "a.other"]));
+        assert_eq!(zones_seen(&logs(calls)), 2);
     }
 
     #[test]
