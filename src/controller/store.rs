@@ -441,8 +441,14 @@ mod tests {
             store.pack().await;
             store.lock().held_since_packed
         };
-        let before = places();
+        let opened = || {
+            let mut all = Vec::new();
+            store.each(&mut |object| all.push(object.clone()));
+            all
+        };
+        let (before, objects) = (places(), opened());
         assert_eq!(new_after_packing().await, 0);
+        assert_eq!(opened(), objects);
         assert_eq!(places().len(), before.len());
         assert!(places().is_disjoint(&before), "none where another was");
         store.saw(watched(&object("o3", 99)));
