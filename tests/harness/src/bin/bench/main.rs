@@ -70,7 +70,8 @@ struct Args {
     /// With so many objects, whatever the scenario says.
     #[arg(long)]
     objects: Option<usize>,
-    /// Watch the converged operator for so many minutes, whatever the scenario says.
+    /// Watch the converged operator for so many minutes, where the scenario has it
+    /// converge and rest.
     #[arg(long)]
     at_rest: Option<u64>,
     /// Further flags of the operator, behind `--`, each as `--name=value`.

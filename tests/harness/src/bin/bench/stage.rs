@@ -1,6 +1,7 @@
 //! A control plane, a simulated AWS and the objects of one run; the operator
 //! comes and goes.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -51,6 +52,10 @@ pub(crate) struct Running {
     pub(crate) from: f64,
     /// When it first said that it was ready: its caches are synced.
     pub(crate) synced: f64,
+    /// When somebody was last told how far it is.
+    told: Cell<Instant>,
+    /// When its metrics were last read.
+    scraped: Cell<Instant>,
 }
 
 /// A part of a run that is measured.
@@ -68,6 +73,15 @@ pub(crate) struct Measured {
     pub(crate) cpu: f64,
     /// Share of the machine's CPUs that was busy, from 0 to 1.
     pub(crate) busy: f64,
+}
+
+/// Whether what is done each `pause` is to be done now; the next is due after another.
+fn falls_due(last: &Cell<Instant>, pause: Duration) -> bool {
+    let due = last.get().elapsed() >= pause;
+    if due {
+        last.set(Instant::now());
+    }
+    due
 }
 
 impl Stage {
@@ -139,7 +153,9 @@ impl Stage {
         let from = self.now();
         let operator = self.launch.start(&self.plane).await?;
         operator.ready(LIMIT).await?;
-        Ok(Running { operator, from, synced: self.now() })
+        let told = Cell::new(Instant::now());
+        let scraped = told.clone();
+        Ok(Running { operator, from, synced: self.now(), told, scraped })
     }
 
     /// Stops the operator with SIGTERM; yields how many seconds that took, none
@@ -170,7 +186,6 @@ impl Stage {
         mut done: impl FnMut() -> bool,
     ) -> Result<bool, Failure> {
         let end = self.now() + limit;
-        let (mut told, mut scraped) = (Instant::now(), Instant::now());
         loop {
             if done() {
                 return Ok(true);
@@ -183,12 +198,10 @@ impl Stage {
                 return Ok(false);
             }
             running.operator.process().check_running()?;
-            if scraped.elapsed() >= SCRAPE {
-                scraped = Instant::now();
+            if falls_due(&running.scraped, SCRAPE) {
                 running.operator.metrics().await?;
             }
-            if told.elapsed() >= PROGRESS {
-                told = Instant::now();
+            if falls_due(&running.told, PROGRESS) {
                 let mib = number(usize::try_from(running.operator.process().rss_bytes()?)?);
                 let (ready, all) = (self.population.ready(), self.population.len());
                 let mib = mib / f64::from(1 << 20);
