@@ -34,8 +34,9 @@ const LEASE: &str = "ses-mailfrom";
 
 /// Threads that run tasks, at most.
 const WORKERS: usize = 4;
-/// Threads for what blocks, at most: the system's look-ups of host names.
-const LOOKUPS: usize = 16;
+/// Threads for what blocks, at most: the system's look-ups of host names, and one to
+/// render metrics.
+const BLOCKING: usize = 17;
 
 /// How long tasks that outlive the operator may take to end.
 const LEAVE: Duration = Duration::from_secs(1);
@@ -50,7 +51,7 @@ pub(super) fn run(flags: RunFlags) -> Ended {
     telemetry::init(flags.logs.log_format.into(), telemetry::filter(&flags.logs.log)?)?;
     let runtime = runtime()?;
     let ended = runtime.block_on(operate(flags, settings, dns));
-    // Look-ups under way are of no use any more.
+    // Look-ups and metrics under way are of no use any more.
     runtime.shutdown_timeout(LEAVE);
     ended
 }
@@ -60,7 +61,7 @@ pub(super) fn run(flags: RunFlags) -> Ended {
 fn runtime() -> io::Result<Runtime> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(cores.min(WORKERS)).max_blocking_threads(LOOKUPS).enable_all().build()
+    builder.worker_threads(cores.min(WORKERS)).max_blocking_threads(BLOCKING).enable_all().build()
 }
 
 async fn operate(flags: RunFlags, settings: Settings, dns: dns::Settings) -> Ended {

@@ -10,6 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use super::metrics::Metrics;
@@ -58,10 +59,11 @@ pub async fn serve(
 }
 
 fn router(metrics: Arc<Metrics>, health: Health) -> Router {
+    let turn = Arc::new(Mutex::new(()));
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { readiness(&health()) }))
-        .route("/metrics", get(move || exposition(Arc::clone(&metrics))))
+        .route("/metrics", get(move || exposition(Arc::clone(&metrics), Arc::clone(&turn))))
 }
 
 fn readiness(missing: &[String]) -> (StatusCode, String) {
@@ -73,8 +75,10 @@ fn readiness(missing: &[String]) -> (StatusCode, String) {
 }
 
 /// All objects are looked at for it, which takes some tenths of a second where there
-/// are ten thousand: on a thread of its own, for nothing else would go on meanwhile.
-async fn exposition(metrics: Arc<Metrics>) -> impl IntoResponse {
+/// are ten thousand: on a thread of its own, for nothing else would go on meanwhile,
+/// and in turn, so that whoever asks often takes no thread from others.
+async fn exposition(metrics: Arc<Metrics>, turn: Arc<Mutex<()>>) -> impl IntoResponse {
+    let _turn = turn.lock().await;
     let content_type = [(header::CONTENT_TYPE, OPEN_METRICS)];
     let failed = |error: &dyn std::error::Error| {
         (StatusCode::INTERNAL_SERVER_ERROR, content_type.clone(), error.to_string())
@@ -89,6 +93,7 @@ async fn exposition(metrics: Arc<Metrics>) -> impl IntoResponse {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Mutex, mpsc};
     use std::time::Duration;
 
@@ -167,6 +172,41 @@ mod tests {
                 assert!(text.starts_with("HTTP/1.1 200"), "{text}");
             }
         }
+    }
+
+    /// Notes how many look at once.
+    #[derive(Debug, Default)]
+    struct Watched {
+        looking: AtomicUsize,
+        most: Arc<AtomicUsize>,
+    }
+
+    impl Population for Watched {
+        fn each(&self, _: &mut dyn FnMut(&SesMailFrom)) {
+            let looking = self.looking.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(looking, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(20));
+            self.looking.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn shows_metrics_to_one_at_a_time() {
+        let listener = Listener::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+        let address = listener.address().unwrap();
+        let most = Arc::default();
+        let watched = Watched { most: Arc::clone(&most), ..Watched::default() };
+        let metrics = Arc::new(Metrics::new(Some(Box::new(watched))));
+        let server = serve(listener, metrics, Arc::new(Vec::new), std::future::pending());
+        let all = futures::future::join_all([0; 4].map(|_| fetch(address, "/metrics")));
+        tokio::select! {
+            ended = server => panic!("{ended:?}"),
+            texts = all => {
+                let good = |text: &String| text.starts_with("HTTP/1.1 200");
+                assert!(texts.iter().all(good), "{texts:?}");
+            }
+        }
+        assert_eq!(most.load(Ordering::SeqCst), 1);
     }
 
     #[test]
