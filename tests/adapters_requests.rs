@@ -212,6 +212,38 @@ async fn a_put_whose_authority_has_ended_is_not_sent_and_its_permit_goes_back() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_put_does_not_leave_behind_one_that_may_be_held_up() {
+    let canned = Canned::default();
+    let operator = &canned.operator(Settings { ses_rate: 10.0, ..fast() }).await;
+    let put = async || {
+        let (grant, place) = (object("a", &[]).grant(REGION), region(REGION));
+        let permit = operator.aws.put_permit(&grant, &place).unwrap();
+        let behavior = BehaviorOnMxFailure::UseDefaultValue;
+        operator.aws.put_mail_from(permit, grant, &place, None, behavior).await.unwrap();
+    };
+    for _ in 0..20 {
+        canned.ok("{}");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        put().await;
+    }
+    let answered = Arc::new(Notify::new());
+    canned.answer(Answer::When(Arc::clone(&answered), 200, "{}".into())).ok("{}");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let behind = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        put().await;
+    };
+    let answer = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        answered.notify_one();
+    };
+    tokio::join!(put(), behind, answer);
+    let sent = canned.sent();
+    let [.., held_up, next] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!(next.at - held_up.at, Duration::from_millis(600));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_without_answer_fails_after_the_time_limit() {
     let canned = Canned::default();
     canned.answer_sts();

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::hash::Hash;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -73,6 +73,8 @@ pub(super) struct Access {
     pub(super) wake: Wake,
     observer: Observer,
     lanes: Mutex<HashMap<LaneKey, Arc<Lane>>>,
+    /// When this process began to act.
+    opened: OnceLock<Instant>,
     tasks: Weak<Tasks>,
 }
 
@@ -135,6 +137,7 @@ impl Access {
             wake,
             observer,
             lanes: Mutex::default(),
+            opened: OnceLock::new(),
             tasks: Arc::downgrade(tasks),
         }
     }
@@ -281,7 +284,13 @@ impl Access {
             LaneKey::Route53(_) => self.settings.route53_rate,
             LaneKey::Sts => STS_RATE,
         };
-        Arc::clone(lock(&self.lanes).entry(key.clone()).or_insert_with(|| Lane::new(rate)))
+        let make = || Lane::new(rate, self.opened.get().copied());
+        Arc::clone(lock(&self.lanes).entry(key.clone()).or_insert_with(make))
+    }
+
+    /// Acts from now on. A process does so once: who stops acting ends.
+    pub(super) fn open(&self) {
+        self.opened.get_or_init(Instant::now);
     }
 
     /// Serves a lane until nobody waits in it.

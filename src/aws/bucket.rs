@@ -39,6 +39,11 @@ impl Bucket {
         Self { allowance, rate: allowance, tokens: 1.0, filled: now, throttled: None, clean: 0 }
     }
 
+    /// One that was empty at `emptied`.
+    pub(super) fn empty(allowance: f64, emptied: Instant) -> Self {
+        Self { tokens: 0.0, ..Self::new(allowance, emptied) }
+    }
+
     /// Takes a token if there is one.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         self.fill(now);

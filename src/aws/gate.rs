@@ -19,7 +19,8 @@ use super::lock;
 /// works on it.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
-/// What calls of one bucket leave through.
+/// What the puts of one bucket leave through: reads have the margin between the
+/// allowance and AWS's quota alone.
 #[derive(Debug)]
 pub(super) struct Gate {
     /// Held by who leaves next.
@@ -29,6 +30,7 @@ pub(super) struct Gate {
 }
 
 /// A call under way; answered, or given up, once it is dropped.
+#[must_use = "the call is under way for as long as this is held"]
 #[derive(Debug)]
 pub(super) struct UnderWay<'a> {
     gate: &'a Gate,
@@ -51,19 +53,30 @@ impl Gate {
     /// Waits until a call may leave, `interval` behind the one before it.
     pub(super) async fn leave(&self, interval: impl Fn() -> Duration) -> UnderWay<'_> {
         let _first = self.first.lock().await;
+        let (come, mut kept) = (Instant::now(), None);
         loop {
             let now = Instant::now();
             let next = lock(&self.schedule).next(now);
             if next <= now {
                 let interval = interval();
-                let number = lock(&self.schedule).left(now, interval);
+                let number = lock(&self.schedule).left(now, interval, kept);
                 return UnderWay { gate: self, number, interval };
+            }
+            if lock(&self.schedule).held(now).is_some() {
+                kept = Some(come);
             }
             tokio::select! {
                 () = sleep_until(next) => {}
                 () = self.answered.notified() => {}
             }
         }
+    }
+}
+
+impl UnderWay<'_> {
+    /// The call is not sent after all: this tells nothing of how long answers take.
+    pub(super) fn unsent(self) {
+        lock(&self.gate.schedule).under_way.remove(&self.number);
     }
 }
 
@@ -91,27 +104,28 @@ impl Schedule {
         Self { next: now, under_way, leaves: 0, usual: None, lost }
     }
 
-    /// Since when the oldest call under way is late.
-    fn late(&self, now: Instant) -> Option<Instant> {
-        let oldest = self.under_way.values().next();
-        let late = oldest.zip(self.usual).map(|(left, usual)| *left + usual.longest());
-        late.filter(|late| *late <= now)
+    /// Until when a call is taken to be on its way that should have been answered.
+    fn held(&self, now: Instant) -> Option<Instant> {
+        let longest = self.usual?.longest();
+        let on_its_way = |left: &&Instant| is_on_its_way(now.duration_since(**left), longest);
+        self.under_way.values().find(on_its_way).map(|left| *left + longest + ON_ITS_WAY)
     }
 
     /// When the next call may leave, unless an answer comes before.
     fn next(&self, now: Instant) -> Instant {
-        let held = self.late(now).map(|late| late + ON_ITS_WAY).filter(|end| now < *end);
-        held.map_or(self.next, |end| self.next.max(end))
+        self.held(now).map_or(self.next, |end| self.next.max(end))
     }
 
-    /// A call leaves. Returns its number.
-    fn left(&mut self, now: Instant, interval: Duration) -> u64 {
+    /// A call leaves. Returns its number. `kept` tells since when it was there, if
+    /// another one kept it from leaving.
+    fn left(&mut self, now: Instant, interval: Duration, kept: Option<Instant>) -> u64 {
         // A process that is busy wakes late: the next ones make up for it, but for
         // no more than AWS does not notice.
         let late = now.saturating_duration_since(self.next);
         let made_up = late.min(MADE_UP).min(interval);
-        if self.late(now).is_some() {
-            self.lost += late.saturating_sub(made_up).min(ON_ITS_WAY);
+        if let Some(come) = kept {
+            let kept = now.saturating_duration_since(self.next.max(come));
+            self.lost += kept.saturating_sub(made_up);
         }
         self.next = now + interval - made_up;
         self.leaves += 1;
@@ -123,18 +137,23 @@ impl Schedule {
     fn answered(&mut self, number: u64, interval: Duration, now: Instant) {
         let Some(left) = self.under_way.remove(&number) else { return };
         let took = now.duration_since(left);
-        let late = self.usual.is_some_and(|usual| {
-            let longest = usual.longest();
-            longest < took && took < longest + ON_ITS_WAY
-        });
-        if late {
+        let longest = self.usual.map_or(took, Usual::longest);
+        if is_on_its_way(took, longest) {
             // It may have come to AWS just now.
             let next = now + interval;
-            self.lost += next.saturating_duration_since(self.next.max(left));
+            self.lost += next.saturating_duration_since(self.next);
             self.next = self.next.max(next);
         }
-        self.usual = Some(Usual::with(self.usual, took));
+        // One that was held up says little of the others, and the next that is held
+        // up is to be noticed too.
+        self.usual = Some(Usual::with(self.usual, took.min(longest)));
     }
+}
+
+/// Whether a call that left so long ago may still be on its way, or may have been
+/// until now, where nearly all take no more than `longest`.
+fn is_on_its_way(ago: Duration, longest: Duration) -> bool {
+    longest < ago && ago < longest + ON_ITS_WAY
 }
 
 /// How long answers take, smoothed as RFC 6298 does to tell what is lost from what
@@ -240,8 +259,65 @@ mod tests {
         assert!(begun.elapsed() <= longest + ms(200), "{:?}", begun.elapsed());
     }
 
-    /// Calls of 14 a second, of which each hundredth is held up for `held_up` with all
-    /// that leave meanwhile; answers take `usual` on their way back. Returns how many
+    #[tokio::test(start_paused = true)]
+    async fn one_that_hangs_hides_no_other_that_is_held_up() {
+        let gate = Gate::new(Instant::now());
+        for _ in 0..20 {
+            drop(gate.leave(|| ms(100)).await);
+        }
+        let hangs = gate.leave(|| ms(100)).await;
+        tokio::time::advance(ON_ITS_WAY * 2).await;
+        let held_up = gate.leave(|| ms(100)).await;
+        let begun = Instant::now();
+        tokio::time::advance(ms(90)).await;
+        let behind = async {
+            let left = gate.leave(|| ms(100)).await;
+            left.unsent();
+            begun.elapsed()
+        };
+        let answer = async {
+            tokio::time::sleep(ms(210)).await;
+            drop(held_up);
+        };
+        let (left, ()) = tokio::join!(behind, answer);
+        assert_eq!(left, ms(400));
+        assert_eq!(gate.lost(), ms(350), "50 ms were made up for before");
+        drop(hangs);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_hangs_takes_nothing_from_those_that_come_later() {
+        let gate = Gate::new(Instant::now());
+        for _ in 0..20 {
+            drop(gate.leave(|| ms(100)).await);
+        }
+        let hangs = gate.leave(|| ms(100)).await;
+        tokio::time::advance(ON_ITS_WAY * 5).await;
+        drop(gate.leave(|| ms(100)).await);
+        assert_eq!(gate.lost(), ms(0), "nobody was kept");
+        drop(hangs);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_sent_tells_nothing_of_how_long_answers_take() {
+        let gate = Gate::new(Instant::now());
+        let pass = async |took| {
+            let call = gate.leave(|| ms(100)).await;
+            tokio::time::sleep(ms(took)).await;
+            drop(call);
+        };
+        for _ in 0..20 {
+            pass(300).await;
+        }
+        for _ in 0..20 {
+            gate.leave(|| ms(100)).await.unsent();
+        }
+        pass(300).await;
+        assert_eq!(gate.lost(), ms(0), "as long as ever");
+    }
+
+    /// Calls of 14 a second, of which the last two of each hundred with four between
+    /// them are held up for `held_up` with all that leave meanwhile; answers take `usual` on their way back. Returns how many
     /// a bucket of AWS's would throttle, and how long they took.
     async fn throttled(usual: impl Fn(u64) -> u64, held_up: u64) -> (usize, Duration) {
         const RATE: f64 = 14.0;
@@ -253,7 +329,7 @@ mod tests {
             let usual = usual(number);
             async move {
                 let call = gate.leave(|| Duration::from_secs_f64(1.0 / (RATE * 0.98))).await;
-                if number % 100 == 99 {
+                if matches!(number % 100, 94 | 99) {
                     *lock(stalled) = Instant::now() + ms(held_up);
                 }
                 let until = *lock(stalled);
@@ -280,9 +356,9 @@ mod tests {
         for held_up in [0, 60, 120, 180, 400, 900] {
             let (throttled, took) = throttled(|_| 5, held_up).await;
             assert_eq!(throttled, 0, "held up for {held_up} ms");
-            // Twenty are held up in 2,000 calls.
+            // Forty are held up in 2,000 calls.
             let least = Duration::from_secs_f64(1_999.0 / (14.0 * 0.98));
-            let allowed = least + 20 * ms(held_up + 80);
+            let allowed = least + 40 * ms(held_up + 80);
             assert!(took <= allowed, "{took:?} of {allowed:?}, held up for {held_up} ms");
         }
     }

@@ -81,10 +81,12 @@ pub(super) enum Asked {
 }
 
 impl Lane {
-    /// `rate` in requests per second.
-    pub(super) fn new(rate: f64) -> Arc<Self> {
+    /// `rate` in requests per second. Another process may have acted until `opened`;
+    /// `None` where there is none.
+    pub(super) fn new(rate: f64, opened: Option<Instant>) -> Arc<Self> {
+        let full = || Bucket::new(rate, Instant::now());
         let state = State {
-            bucket: Bucket::new(rate, Instant::now()),
+            bucket: opened.map_or_else(full, |opened| Bucket::empty(rate, opened)),
             queue: FairQueue::default(),
             queued: HashMap::new(),
             reserved: HashMap::new(),
@@ -198,6 +200,7 @@ impl Lane {
     pub(super) fn learn(&self, throttled: bool) {
         let now = Instant::now();
         let bucket = &mut lock(&self.state).bucket;
+        bucket.lose(self.gate.lost());
         if throttled { bucket.on_throttled(now) } else { bucket.on_clean(now) }
     }
 }
@@ -229,7 +232,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_permit_is_reserved_for_who_asked_first_and_fetched_once() {
-        let lane = Lane::new(1.0);
+        let lane = Lane::new(1.0, None);
         let first = taken(lane.ask(&holder("a"), false));
         assert!(first.is_some(), "nobody waits and a token is there");
         if let Some(mut token) = first {
@@ -249,8 +252,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_acted_before_may_have_taken_what_there_was() {
+        let opened = Some(Instant::now());
+        let lane = Lane::new(1.0, opened);
+        assert!(taken(lane.ask(&holder("a"), true)).is_none());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(lane.step(Instant::now()).reserved, [holder("a")]);
+        let later = Lane::new(1.0, opened);
+        assert!(taken(later.ask(&holder("a"), true)).is_some(), "nobody else acts any more");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_permit_that_is_dropped_or_not_fetched_goes_to_the_next() {
-        let lane = Lane::new(0.001);
+        let lane = Lane::new(0.001, None);
         let token = taken(lane.ask(&holder("a"), false));
         assert!(taken(lane.ask(&holder("b"), false)).is_none());
         drop(token);
@@ -263,7 +277,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_nobody_waits_for_costs_nothing() {
-        let lane = Lane::new(0.001);
+        let lane = Lane::new(0.001, None);
         let (gone, start) = lane.queue_call("a", false);
         assert!(start);
         drop(gone);
@@ -275,7 +289,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_becomes_urgent_goes_before_the_others_and_is_served_once() {
-        let lane = Lane::new(1.0);
+        let lane = Lane::new(1.0, None);
         if let Some(mut token) = taken(lane.ask(&holder("a"), false)) {
             token.spend();
         }
@@ -292,7 +306,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_token_given_back_ends_the_wait_for_one() {
-        let lane = Lane::new(0.001);
+        let lane = Lane::new(0.001, None);
         let token = taken(lane.ask(&holder("a"), false));
         let (turn, _) = lane.queue_call("b", false);
         let next = lane.step(Instant::now()).next;
@@ -302,5 +316,33 @@ mod tests {
         lane.step(Instant::now());
         assert!(turn.await.is_ok());
         assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_gate_has_lost_brings_no_tokens() {
+        // Whoever looks at the bucket first.
+        for first in ["step", "ask", "learn"] {
+            let lane = Lane::new(10.0, None);
+            for _ in 0..20 {
+                drop(lane.leave().await);
+            }
+            let held_up = lane.leave().await;
+            if let Some(mut token) = taken(lane.ask(&holder("a"), false)) {
+                token.spend();
+            }
+            let ask = || assert!(taken(lane.ask(&holder("b"), false)).is_none());
+            (first != "ask").then(ask);
+            tokio::time::advance(Duration::from_millis(600)).await;
+            drop(held_up);
+            (first == "ask").then(ask);
+            (first == "learn").then(|| lane.learn(false));
+            let begun = Instant::now();
+            let step = lane.step(begun);
+            assert!(step.reserved.is_empty(), "{first}: nothing left for so long: {step:?}");
+            let next = step.next.unwrap_or(begun);
+            assert!(begun < next && next < begun + Duration::from_millis(100), "{first}: {step:?}");
+            tokio::time::advance(next - begun).await;
+            assert_eq!(lane.step(next).reserved, [holder("b")]);
+        }
     }
 }

@@ -206,6 +206,13 @@ impl Aws {
         Self { access: Arc::new(access), _tasks: tasks }
     }
 
+    /// Begins to act. Another process may have acted until now, and have taken what
+    /// the quotas grant: nothing of that is counted on. To be called before anything
+    /// is asked.
+    pub fn open(&self) {
+        self.access.open();
+    }
+
     /// The account of the credentials for a service: twelve digits.
     pub fn account(&self, sight: Sight, service: Service, not_before: Timestamp) -> Reply<String> {
         let credentials = sight.credentials(service).clone();

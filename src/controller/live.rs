@@ -33,6 +33,10 @@ impl Live {
 impl Outside for Live {
     type PutPermit = PutPermit;
 
+    fn open(&self) {
+        self.aws.open();
+    }
+
     fn ask(&self, sight: Sight, question: &Question, not_before: Timestamp) -> Answer {
         let (aws, from) = (&self.aws, not_before);
         match question {

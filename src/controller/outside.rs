@@ -32,6 +32,9 @@ pub trait Outside: Send + Sync + 'static {
     /// Leave of the quota to make one put.
     type PutPermit: Send;
 
+    /// This process acts from now on; until now another may have.
+    fn open(&self);
+
     /// Answers at once. An answer sent before `not_before` does not count.
     fn ask(&self, sight: Sight, question: &Question, not_before: Timestamp) -> Answer;
 

@@ -264,6 +264,7 @@ async fn reconcile_all<X: Outside>(
         () = let_go(&mut woken) => return,
     }
     reconciler.metrics.leads();
+    reconciler.outside.open();
     for key in reconciler.store.keys() {
         (reconciler.wake)(&key);
     }

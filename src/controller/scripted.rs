@@ -128,6 +128,8 @@ impl Scripted {
 impl Outside for Scripted {
     type PutPermit = ();
 
+    fn open(&self) {}
+
     fn ask(&self, _: Sight, question: &Question, not_before: Timestamp) -> Answer {
         (self.answers.lock().unwrap())(question, not_before)
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use aws_simulator::{ACCOUNT, GatePoint, Matching, RecordType};
+use aws_simulator::{ACCOUNT, GatePoint, Matching, RecordType, Service};
 use harness::{ApiProxy, Operator, http_get, wait_until};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -205,6 +205,20 @@ async fn on_sigterm_the_lease_is_handed_over() {
     assert!(acts < Duration::from_secs(10), "{acts:?}: the lease was waited for");
     drift_is_repaired(&stage).await;
     assert!(calls(&stage, FIRST).pop() < calls(&stage, SECOND).into_iter().next());
+}
+
+#[tokio::test]
+async fn who_begins_to_act_waits_for_what_another_may_just_have_taken() {
+    // One call in ten seconds: far longer than a start takes.
+    let stage = stage("begins").await.flag("--ses-rate", "0.1");
+    apply(&stage).await;
+    let begun = Instant::now();
+    let _operator = start(&stage, FIRST, None).await;
+    let asked = stage.world("a question to SES", |world| {
+        world.calls().iter().any(|call| call.service == Service::Ses).then(|| begun.elapsed())
+    });
+    let asked = asked.await;
+    assert!(asked >= Duration::from_secs(10), "SES was asked after {asked:?}");
 }
 
 #[tokio::test]

@@ -125,6 +125,10 @@ pub(crate) struct Overheard {
 impl Outside for Overheard {
     type PutPermit = <Live as Outside>::PutPermit;
 
+    fn open(&self) {
+        self.live.open();
+    }
+
     fn ask(&self, sight: Sight, question: &Question, not_before: Timestamp) -> Answer {
         self.live.ask(sight, question, not_before)
     }

@@ -118,8 +118,9 @@ pub(super) async fn put_mail_from(
     let client = caller.clients(access).await?.ses(region);
     let key = LaneKey::Ses(caller.payer(), operation, region.clone());
     let lane = access.lane(&key);
-    let _under_way = lane.leave().await;
+    let under_way = lane.leave().await;
     if !grant.stands() {
+        under_way.unsent();
         return Err(Error::revoked(&target));
     }
     let call = client
@@ -129,5 +130,10 @@ pub(super) async fn put_mail_from(
         .behavior_on_mx_failure(sdk_behavior(behavior));
     permit.spend();
     let _putting = Putting { access, identity, region };
-    caller.transmit(access, &key, &target, Box::pin(call.send())).await.map(|_| ())
+    let sent = Box::pin(async {
+        let answer = call.send().await;
+        drop(under_way);
+        answer
+    });
+    caller.transmit(access, &key, &target, sent).await.map(|_| ())
 }
