@@ -78,12 +78,17 @@ fn readiness(missing: &[String]) -> (StatusCode, String) {
 /// are ten thousand: on a thread of its own, for nothing else would go on meanwhile,
 /// and in turn, so that whoever asks often takes no thread from others.
 async fn exposition(metrics: Arc<Metrics>, turn: Arc<Mutex<()>>) -> impl IntoResponse {
-    let _turn = turn.lock().await;
+    let turn = turn.lock_owned().await;
     let content_type = [(header::CONTENT_TYPE, OPEN_METRICS)];
     let failed = |error: &dyn std::error::Error| {
         (StatusCode::INTERNAL_SERVER_ERROR, content_type.clone(), error.to_string())
     };
-    match spawn_blocking(move || metrics.render()).await {
+    let rendered = spawn_blocking(move || {
+        // Ends with the work, which goes on where nobody waits for it any more.
+        let _turn = turn;
+        metrics.render()
+    });
+    match rendered.await {
         Ok(Ok(text)) => (StatusCode::OK, content_type, text),
         Ok(Err(error)) => failed(&error),
         Err(error) => failed(&error),
