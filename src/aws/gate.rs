@@ -187,6 +187,22 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
+    /// A call of ten a second that is answered after so many milliseconds.
+    async fn pass(gate: &Gate, took: u64) {
+        let call = gate.leave(|| ms(100)).await;
+        tokio::time::sleep(ms(took)).await;
+        drop(call);
+    }
+
+    /// A gate that knows how long answers take.
+    async fn used(took: u64) -> Gate {
+        let gate = Gate::new(Instant::now());
+        for _ in 0..20 {
+            pass(&gate, took).await;
+        }
+        gate
+    }
+
     #[tokio::test(start_paused = true)]
     async fn calls_leave_one_after_another_and_make_up_for_little() {
         let gate = Gate::new(Instant::now());
@@ -213,15 +229,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_leaves_behind_a_call_that_may_be_held_up() {
-        let gate = Gate::new(Instant::now());
-        let pass = async |took| {
-            let call = gate.leave(|| ms(100)).await;
-            tokio::time::sleep(ms(took)).await;
-            drop(call);
-        };
-        for _ in 0..20 {
-            pass(10).await;
-        }
+        let gate = used(10).await;
         let begun = Instant::now();
         let held_up = gate.leave(|| ms(100)).await;
         let wait = begun.elapsed();
@@ -242,10 +250,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_aws_works_on_for_long_holds_nothing_up_for_long() {
-        let gate = Gate::new(Instant::now());
-        for _ in 0..20 {
-            drop(gate.leave(|| ms(100)).await);
-        }
+        let gate = used(0).await;
         let slow = gate.leave(|| ms(100)).await;
         let begun = Instant::now();
         drop(gate.leave(|| ms(100)).await);
@@ -261,10 +266,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_hangs_hides_no_other_that_is_held_up() {
-        let gate = Gate::new(Instant::now());
-        for _ in 0..20 {
-            drop(gate.leave(|| ms(100)).await);
-        }
+        let gate = used(0).await;
         let hangs = gate.leave(|| ms(100)).await;
         tokio::time::advance(ON_ITS_WAY * 2).await;
         let held_up = gate.leave(|| ms(100)).await;
@@ -287,10 +289,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_hangs_takes_nothing_from_those_that_come_later() {
-        let gate = Gate::new(Instant::now());
-        for _ in 0..20 {
-            drop(gate.leave(|| ms(100)).await);
-        }
+        let gate = used(0).await;
         let hangs = gate.leave(|| ms(100)).await;
         tokio::time::advance(ON_ITS_WAY * 5).await;
         drop(gate.leave(|| ms(100)).await);
@@ -300,25 +299,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_not_sent_tells_nothing_of_how_long_answers_take() {
-        let gate = Gate::new(Instant::now());
-        let pass = async |took| {
-            let call = gate.leave(|| ms(100)).await;
-            tokio::time::sleep(ms(took)).await;
-            drop(call);
-        };
-        for _ in 0..20 {
-            pass(300).await;
-        }
+        let gate = used(300).await;
         for _ in 0..20 {
             gate.leave(|| ms(100)).await.unsent();
         }
-        pass(300).await;
+        pass(&gate, 300).await;
         assert_eq!(gate.lost(), ms(0), "as long as ever");
     }
 
     /// Calls of 14 a second, of which the last two of each hundred with four between
-    /// them are held up for `held_up` with all that leave meanwhile; answers take `usual` on their way back. Returns how many
-    /// a bucket of AWS's would throttle, and how long they took.
+    /// them are held up for `held_up` with all that leave meanwhile; answers take `usual`
+    /// on their way back. Returns how many a bucket of AWS's would throttle, and how long
+    /// they took.
     async fn throttled(usual: impl Fn(u64) -> u64, held_up: u64) -> (usize, Duration) {
         const RATE: f64 = 14.0;
         let gate = &Gate::new(Instant::now());
