@@ -56,15 +56,13 @@ impl Gate {
         let (come, mut kept) = (Instant::now(), None);
         loop {
             let now = Instant::now();
-            let next = lock(&self.schedule).next(now);
+            let (next, held) = lock(&self.schedule).next(now);
             if next <= now {
                 let interval = interval();
                 let number = lock(&self.schedule).left(now, interval, kept);
                 return UnderWay { gate: self, number, interval };
             }
-            if lock(&self.schedule).held(now).is_some() {
-                kept = Some(come);
-            }
+            kept = kept.or(held.then_some(come));
             tokio::select! {
                 () = sleep_until(next) => {}
                 () = self.answered.notified() => {}
@@ -111,9 +109,11 @@ impl Schedule {
         self.under_way.values().find(on_its_way).map(|left| *left + longest + ON_ITS_WAY)
     }
 
-    /// When the next call may leave, unless an answer comes before.
-    fn next(&self, now: Instant) -> Instant {
-        self.held(now).map_or(self.next, |end| self.next.max(end))
+    /// When the next call may leave, unless an answer comes before, and whether
+    /// another one keeps it.
+    fn next(&self, now: Instant) -> (Instant, bool) {
+        let held = self.held(now);
+        (held.map_or(self.next, |end| self.next.max(end)), held.is_some())
     }
 
     /// A call leaves. Returns its number. `kept` tells since when it was there, if
