@@ -46,14 +46,20 @@ impl<T: Serialize + DeserializeOwned> Compact<T> {
     /// What was put to rest. `None` only where `T` breaks its promise, which is
     /// logged.
     pub fn open(&self) -> Option<T> {
+        self.open_part()
+    }
+}
+
+impl<T> Compact<T> {
+    /// What of it a smaller type reads, which takes a third of the time. `None` where
+    /// `P` reads something else, which is logged.
+    pub fn open_part<P: DeserializeOwned>(&self) -> Option<P> {
         let json = decompress_size_prepended_with_dict(&self.bytes, &TYPICAL);
         let json = json.map_err(|mistake| error!(%mistake, "Could not open what was kept")).ok()?;
         let value = serde_json::from_slice(&json);
         value.map_err(|mistake| error!(%mistake, "Could not read what was kept")).ok()
     }
-}
 
-impl<T> Compact<T> {
     /// How many bytes it takes.
     pub fn size(&self) -> usize {
         self.bytes.len()

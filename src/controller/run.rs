@@ -33,12 +33,12 @@ use super::schedule::Woken;
 use super::store::Store;
 use super::watch::{self, Audience, Watch};
 use super::watched::{Unreadable, Watched};
-use crate::api::{Reason, SesMailFrom};
+use crate::api::Reason;
 use crate::authority::ObjectKey;
 use crate::clock::Clock;
 use crate::lease::Leadership;
 use crate::plan::{Notice, Settings};
-use crate::telemetry::{Health, Listener, Metrics, Population, serve};
+use crate::telemetry::{Health, Listener, Metrics, Population, Shown, serve};
 
 /// How often what is held is moved together, if much of it is new.
 const PACK_EVERY: Duration = Duration::from_secs(30);
@@ -156,7 +156,7 @@ struct State {
 }
 
 impl Population for Arc<State> {
-    fn each(&self, visit: &mut dyn FnMut(&SesMailFrom)) {
+    fn each(&self, visit: &mut dyn FnMut(&ObjectKey, Shown)) {
         if let Some(store) = self.store.get() {
             store.each(visit);
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::mem::replace;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::de::DeserializeOwned;
 use tokio::task::yield_now;
 
 use super::claimant::claimant;
@@ -186,12 +187,12 @@ impl Store {
         }
     }
 
-    /// Visits every object that parses, opening one at a time.
-    pub fn each(&self, visit: &mut dyn FnMut(&SesMailFrom)) {
+    /// Visits every object that parses, opening of one after another what `P` reads.
+    pub fn each<P: DeserializeOwned>(&self, visit: &mut dyn FnMut(&ObjectKey, P)) {
         for key in self.keys() {
             let held = self.lock().held.get(&key).and_then(Held::object);
-            if let Some(object) = held.as_ref().and_then(Compact::open) {
-                visit(&object);
+            if let Some(part) = held.as_ref().and_then(Compact::open_part) {
+                visit(&key, part);
             }
         }
     }
@@ -443,7 +444,7 @@ mod tests {
         };
         let opened = || {
             let mut all = Vec::new();
-            store.each(&mut |object| all.push(object.clone()));
+            store.each(&mut |_, object: SesMailFrom| all.push(object));
             all
         };
         let (before, objects) = (places(), opened());

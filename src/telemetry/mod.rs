@@ -7,5 +7,5 @@ mod server;
 
 pub use logs::{LogFormat, filter, init};
 pub use metrics::{Drift, Metrics, Verdict};
-pub use population::Population;
+pub use population::{Population, Shown};
 pub use server::{Health, Listener, serve};

@@ -4,76 +4,120 @@
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
+use serde::Deserialize;
 
-use crate::api::{ConditionType, SesMailFrom};
+use crate::authority::ObjectKey;
+use crate::mail::{MailFromStatus, SharedText};
 
 /// All objects that are known.
 pub trait Population: fmt::Debug + Send + Sync + 'static {
     /// Shows each object to `visit`.
-    fn each(&self, visit: &mut dyn FnMut(&SesMailFrom));
+    fn each(&self, visit: &mut dyn FnMut(&ObjectKey, Shown));
+}
+
+/// What metrics show of an object, read from it as it is: ten thousand are read each
+/// time that somebody scrapes.
+#[derive(Debug, Deserialize)]
+pub struct Shown {
+    status: Option<Status>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    conditions: Vec<Condition>,
+    regions: Vec<InRegion>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Condition {
+    #[serde(rename = "type")]
+    kind: Kind,
+    status: Truth,
+}
+
+#[derive(Debug, Deserialize, Eq, PartialEq)]
+enum Kind {
+    Ready,
+    #[serde(other)]
+    Another,
+}
+
+#[derive(Debug, Deserialize)]
+enum Truth {
+    True,
+    False,
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InRegion {
+    name: String,
+    #[serde(default)]
+    mail_from_status: MailFromStatus,
 }
 
 #[derive(Debug)]
 pub(super) struct ByObject(pub(super) Box<dyn Population>);
 
+/// What all series need, in one look at each object.
+#[derive(Debug, Default)]
+struct Seen {
+    ready: Vec<(ObjectKey, &'static str)>,
+    regions: Vec<(ObjectKey, SharedText, MailFromStatus)>,
+}
+
 impl Collector for ByObject {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let mut seen = Seen::default();
+        self.0.each(&mut |object, shown| seen.take(object, shown));
         let help = "1 for what the Ready condition of the object is now: True, False or Unknown";
-        self.series(&mut encoder, "resource_ready_status", help, |object, emit| {
-            let [namespace, name] = identity(object);
-            emit(&[("namespace", namespace), ("name", name), ("condition", ready(object))])
-        })?;
+        let rows = seen.ready.iter().map(|(object, ready)| (object, [("condition", *ready)]));
+        series(&mut encoder, "resource_ready_status", help, rows)?;
         let help = "1 for what SES says of the object's MAIL FROM domain in the region now";
-        self.series(&mut encoder, "region_mail_from_status", help, |object, emit| {
-            let [namespace, name] = identity(object);
-            let regions = object.status.iter().flat_map(|status| &status.regions);
-            for region in regions {
-                emit(&[
-                    ("namespace", namespace),
-                    ("name", name),
-                    ("region", &region.name),
-                    ("status", region.mail_from_status.as_str()),
-                ])?;
-            }
-            Ok(())
-        })
-    }
-}
-
-type Emit<'a> = dyn FnMut(&[(&str, &str)]) -> fmt::Result + 'a;
-
-impl ByObject {
-    fn series(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        name: &str,
-        help: &str,
-        labels_of: impl Fn(&SesMailFrom, &mut Emit<'_>) -> fmt::Result,
-    ) -> fmt::Result {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        let mut result = Ok(());
-        self.0.each(&mut |object| {
-            let mut emit = |labels: &[(&str, &str)]| {
-                ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)
-            };
-            result = result.and_then(|()| labels_of(object, &mut emit));
+        let rows = seen.regions.iter().map(|(object, region, status)| {
+            (object, [("region", &**region), ("status", status.as_str())])
         });
-        result
+        series(&mut encoder, "region_mail_from_status", help, rows)
     }
 }
 
-fn identity(object: &SesMailFrom) -> [&str; 2] {
-    [&object.metadata.namespace, &object.metadata.name]
-        .map(|text| text.as_deref().unwrap_or_default())
+impl Seen {
+    fn take(&mut self, object: &ObjectKey, Shown { status }: Shown) {
+        let Status { conditions, regions } = status.unwrap_or_default();
+        let mut conditions = conditions.into_iter();
+        let ready = conditions.find(|condition| condition.kind == Kind::Ready);
+        let ready = match ready.map(|condition| condition.status) {
+            Some(Truth::True) => "True",
+            Some(Truth::False) => "False",
+            Some(Truth::Unknown) | None => "Unknown",
+        };
+        self.ready.push((object.clone(), ready));
+        let regions = regions.into_iter();
+        self.regions.extend(
+            regions.map(|region| (object.clone(), region.name.into(), region.mail_from_status)),
+        );
+    }
 }
 
-fn ready(object: &SesMailFrom) -> &str {
-    let ready = ConditionType::Ready.as_str();
-    let mut conditions = object.status.iter().flat_map(|status| &status.conditions);
-    conditions.find(|condition| condition.type_ == ready).map_or("Unknown", |found| &found.status)
+/// One family of series, each of an object and labels of its own.
+fn series<'a, L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    rows: impl Iterator<Item = (&'a ObjectKey, L)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (object, labels) in rows {
+        let identity = [("namespace", &**object.namespace()), ("name", object.name())];
+        ConstGauge::new(1_i64).encode(family.encode_family(&(identity, labels))?)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -82,37 +126,41 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::SesMailFrom;
+    use crate::compact::Compact;
     use crate::telemetry::Metrics;
 
     #[derive(Debug)]
-    struct Two(Vec<SesMailFrom>);
+    struct Held(Vec<(ObjectKey, Compact<SesMailFrom>)>);
 
-    impl Population for Two {
-        fn each(&self, visit: &mut dyn FnMut(&SesMailFrom)) {
-            self.0.iter().for_each(visit);
+    impl Population for Held {
+        fn each(&self, visit: &mut dyn FnMut(&ObjectKey, Shown)) {
+            self.0.iter().for_each(|(key, held)| visit(key, held.open_part().unwrap()));
         }
     }
 
     #[test]
     fn shows_each_object_as_it_is_now() {
         let spec = json!({"domain": "example.com", "subdomain": "bounce", "regions": []});
-        let object = |name, status| {
-            serde_json::from_value(json!({
+        let object = |name: &str, status| {
+            let object = serde_json::from_value(json!({
                 "apiVersion": "mailfrom.dev/v1alpha1", "kind": "SesMailFrom",
                 "metadata": {"namespace": "mail", "name": name}, "spec": spec, "status": status,
-            }))
-            .unwrap()
+            }));
+            (ObjectKey::new("mail", name), Compact::of(&object.unwrap()))
         };
-        let condition = json!({
-            "type": "Ready", "status": "False", "reason": "Pending", "message": "",
-            "lastTransitionTime": "2026-01-01T00:00:00Z",
-        });
+        let condition = |kind, status| {
+            json!({
+                "type": kind, "status": status, "reason": "Pending", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            })
+        };
         let region = |name, status| json!({"name": name, "mailFromStatus": status, "sending": "DefaultMailFrom"});
         let status = json!({
-            "conditions": [condition],
+            "conditions": [condition("Reconciling", "True"), condition("Ready", "False")],
             "regions": [region("us-east-1", "Pending"), region("eu-west-1", "Success")],
         });
-        let population = Two(vec![object("a", status), object("b", json!(null))]);
+        let population = Held(vec![object("a", status), object("b", json!(null))]);
         let text = Metrics::new(Some(Box::new(population))).render().unwrap();
         let series: Vec<_> =
             text.lines().filter(|line| line.contains(r#"namespace="mail""#)).collect();

@@ -108,8 +108,14 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::api::SesMailFrom;
-    use crate::telemetry::Population;
+    use crate::authority::ObjectKey;
+    use crate::telemetry::{Population, Shown};
+
+    async fn listener() -> (Listener, SocketAddr) {
+        let listener = Listener::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+        let address = listener.address().unwrap();
+        (listener, address)
+    }
 
     async fn fetch(address: SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -122,8 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn says_what_is_missing_and_shows_metrics() {
-        let listener = Listener::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
-        let address = listener.address().unwrap();
+        let (listener, address) = listener().await;
         let health: Health = Arc::new(|| vec!["the first list of mail is not complete".into()]);
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async { drop(stopped.await) };
@@ -147,19 +152,16 @@ mod tests {
     }
 
     impl Population for Many {
-        fn each(&self, _: &mut dyn FnMut(&SesMailFrom)) {
-            // There are two series.
-            if self.looking.send(()).is_ok() {
-                let answered = self.answered.lock().unwrap();
-                answered.recv_timeout(Duration::from_secs(30)).unwrap();
-            }
+        fn each(&self, _: &mut dyn FnMut(&ObjectKey, Shown)) {
+            self.looking.send(()).unwrap();
+            let answered = self.answered.lock().unwrap();
+            answered.recv_timeout(Duration::from_secs(30)).unwrap();
         }
     }
 
     #[tokio::test]
     async fn goes_on_answering_while_many_objects_are_looked_at() {
-        let listener = Listener::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
-        let address = listener.address().unwrap();
+        let (listener, address) = listener().await;
         let (looking, mut looks) = unbounded_channel();
         let (answers, answered) = mpsc::channel();
         let many = Many { looking, answered: Mutex::new(answered) };
@@ -168,7 +170,6 @@ mod tests {
         let meanwhile = async {
             looks.recv().await.unwrap();
             assert!(fetch(address, "/readyz").await.starts_with("HTTP/1.1 200"));
-            looks.close();
             answers.send(()).unwrap();
         };
         tokio::select! {
@@ -187,7 +188,7 @@ mod tests {
     }
 
     impl Population for Watched {
-        fn each(&self, _: &mut dyn FnMut(&SesMailFrom)) {
+        fn each(&self, _: &mut dyn FnMut(&ObjectKey, Shown)) {
             let looking = self.looking.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(looking, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(20));
@@ -197,8 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn shows_metrics_to_one_at_a_time() {
-        let listener = Listener::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
-        let address = listener.address().unwrap();
+        let (listener, address) = listener().await;
         let most = Arc::default();
         let watched = Watched { most: Arc::clone(&most), ..Watched::default() };
         let metrics = Arc::new(Metrics::new(Some(Box::new(watched))));
