@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 
 use aws_simulator::{Call, EventKind, Service};
 
-use super::{CHANGE, Logs, POLL, is_read, number, succeeded};
+use super::{CHANGE, Logs, POLL, is_read, number, seconds, succeeded};
 use crate::scenario::Scenario;
 
 /// Changes that were sent, refused ones included.
 pub(crate) fn writes(logs: &Logs) -> usize {
     logs.of(CHANGE).count()
+}
+
+/// When the last change was sent.
+pub(crate) fn last_change(logs: &Logs) -> Option<f64> {
+    logs.of(CHANGE).map(|call| seconds(call.at)).reduce(f64::max)
 }
 
 /// The least number of batches for what was written: a batch is of one zone and
