@@ -51,8 +51,8 @@ impl<T: Serialize + DeserializeOwned> Compact<T> {
 }
 
 impl<T> Compact<T> {
-    /// What of it a smaller type reads, which takes a third of the time. `None` where
-    /// `P` reads something else, which is logged.
+    /// What of it a smaller type reads, in less time. `None` where `P` reads something
+    /// else, which is logged.
     pub fn open_part<P: DeserializeOwned>(&self) -> Option<P> {
         let json = decompress_size_prepended_with_dict(&self.bytes, &TYPICAL);
         let json = json.map_err(|mistake| error!(%mistake, "Could not open what was kept")).ok()?;

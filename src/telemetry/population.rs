@@ -160,7 +160,13 @@ mod tests {
             "conditions": [condition("Reconciling", "True"), condition("Ready", "False")],
             "regions": [region("us-east-1", "Pending"), region("eu-west-1", "Success")],
         });
-        let population = Held(vec![object("a", status), object("b", json!(null))]);
+        let ready = |truth| json!({"conditions": [condition("Ready", truth)]});
+        let population = Held(vec![
+            object("a", status),
+            object("b", json!(null)),
+            object("c", ready("True")),
+            object("d", ready("Unknown")),
+        ]);
         let text = Metrics::new(Some(Box::new(population))).render().unwrap();
         let series: Vec<_> =
             text.lines().filter(|line| line.contains(r#"namespace="mail""#)).collect();
@@ -169,6 +175,8 @@ mod tests {
             [
                 r#"sesmailfrom_resource_ready_status{namespace="mail",name="a",condition="False"} 1"#,
                 r#"sesmailfrom_resource_ready_status{namespace="mail",name="b",condition="Unknown"} 1"#,
+                r#"sesmailfrom_resource_ready_status{namespace="mail",name="c",condition="True"} 1"#,
+                r#"sesmailfrom_resource_ready_status{namespace="mail",name="d",condition="Unknown"} 1"#,
                 r#"sesmailfrom_region_mail_from_status{namespace="mail",name="a",region="us-east-1",status="Pending"} 1"#,
                 r#"sesmailfrom_region_mail_from_status{namespace="mail",name="a",region="eu-west-1",status="Success"} 1"#,
             ]

@@ -36,7 +36,10 @@ pub(crate) struct Life {
 /// The converged operator.
 pub(crate) struct Steady {
     pub(crate) measured: Measured,
+    /// Resident bytes, on the average.
     pub(crate) rss: f64,
+    /// The most that was seen.
+    pub(crate) rss_most: f64,
 }
 
 /// The operator started anew.
@@ -124,10 +127,14 @@ async fn alone(stage: &Stage) -> Result<Option<f64>, Failure> {
 
 async fn steady(stage: &Stage, running: &Running) -> Result<Steady, Failure> {
     let phase = Phase::begin(stage, running)?;
+    running.resident.take();
     stage.rest(running, stage.scenario.steady, "at rest").await?;
     let measured = phase.end(stage, running)?;
-    let rss = number(usize::try_from(running.operator.process().rss_bytes()?)?);
-    Ok(Steady { measured, rss })
+    let mut resident = running.resident.take();
+    resident.push(running.rss()?);
+    let rss = resident.iter().sum::<f64>() / number(resident.len());
+    let rss_most = resident.into_iter().fold(0.0, f64::max);
+    Ok(Steady { measured, rss, rss_most })
 }
 
 async fn restart(stage: &Stage) -> Result<Restart, Failure> {

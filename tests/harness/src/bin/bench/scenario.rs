@@ -160,8 +160,8 @@ pub(crate) fn full() -> Vec<Scenario> {
         all.push(Scenario {
             name: "three-regions",
             regions: 3,
-            ses_scale: 10.0,
-            route53_scale: 10.0,
+            ses_scale: scale / 2.0,
+            route53_scale: scale / 2.0,
             ..one.clone()
         });
         all.push(Scenario { name: "shared-quota", course: Course::Shared, ..one.clone() });
@@ -171,8 +171,8 @@ pub(crate) fn full() -> Vec<Scenario> {
     all
 }
 
-/// How many times AWS's quotas are as wide, with one region and one put a domain. With
-/// ten thousand objects the API server needs so much for each write that at ×20 it alone
+/// How many times AWS's quotas are as wide, with one region and one put a domain; half
+/// as much with three regions. With ten thousand objects the API server needs so much for each write that at ×20 it alone
 /// takes 1.3 CPUs: on two of them the run would be void.
 fn scale(n: usize) -> f64 {
     if n < 10_000 { 20.0 } else { 14.0 }

@@ -1,7 +1,7 @@
 //! A control plane, a simulated AWS and the objects of one run; the operator
 //! comes and goes.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -56,6 +56,15 @@ pub(crate) struct Running {
     told: Cell<Instant>,
     /// When its metrics were last read.
     scraped: Cell<Instant>,
+    /// Its resident bytes each time that progress was told.
+    pub(crate) resident: RefCell<Vec<f64>>,
+}
+
+impl Running {
+    /// Its resident bytes now.
+    pub(crate) fn rss(&self) -> Result<f64, Failure> {
+        Ok(number(usize::try_from(self.operator.process().rss_bytes()?)?))
+    }
 }
 
 /// A part of a run that is measured.
@@ -154,8 +163,8 @@ impl Stage {
         let operator = self.launch.start(&self.plane).await?;
         operator.ready(LIMIT).await?;
         let told = Cell::new(Instant::now());
-        let scraped = told.clone();
-        Ok(Running { operator, from, synced: self.now(), told, scraped })
+        let (scraped, resident) = (told.clone(), RefCell::default());
+        Ok(Running { operator, from, synced: self.now(), told, scraped, resident })
     }
 
     /// Stops the operator with SIGTERM; yields how many seconds that took, none
@@ -202,9 +211,10 @@ impl Stage {
                 running.operator.metrics().await?;
             }
             if falls_due(&running.told, PROGRESS) {
-                let mib = number(usize::try_from(running.operator.process().rss_bytes()?)?);
+                let bytes = running.rss()?;
+                running.resident.borrow_mut().push(bytes);
                 let (ready, all) = (self.population.ready(), self.population.len());
-                let mib = mib / f64::from(1 << 20);
+                let mib = bytes / f64::from(1 << 20);
                 self.tell(&format!("{what}: {ready}/{all} Ready, {mib:.0} MiB"));
             }
             sleep(PAUSE).await;

@@ -12,9 +12,9 @@ pub(crate) fn writes(logs: &Logs) -> usize {
     logs.of(CHANGE).count()
 }
 
-/// When the last change was sent.
-pub(crate) fn last_change(logs: &Logs) -> Option<f64> {
-    logs.of(CHANGE).map(|call| seconds(call.at)).reduce(f64::max)
+/// When the first change was sent.
+pub(crate) fn first_change(logs: &Logs) -> Option<f64> {
+    logs.of(CHANGE).map(|call| seconds(call.at)).reduce(f64::min)
 }
 
 /// The least number of batches for what was written: a batch is of one zone and
