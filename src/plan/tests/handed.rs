@@ -82,7 +82,7 @@ fn what_waits_does_not_have_its_name_read_again_for_waiting() {
     let first = hand_over(&mut world);
     assert!(age(&world, &first) <= minutes(2).try_into().unwrap());
     let again = world.planned();
-    assert!(age(&world, &again) >= minutes(8).try_into().unwrap());
+    assert!(age(&world, &again) >= minutes(9).try_into().unwrap());
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn what_is_only_added_may_rest_on_a_reading_as_old_as_a_resync_and_what_takes_aw
     let age =
         |world: &SmallWorld, plan: &Plan| world.now.duration_since(plan.questions[&question()]);
     let adds = hand_over(&mut world);
-    assert!(age(&world, &adds) >= minutes(8).try_into().unwrap());
+    assert!(age(&world, &adds) >= minutes(9).try_into().unwrap());
     let mut world = in_a_war();
     let swaps = hand_over(&mut world);
     assert!(age(&world, &swaps) <= minutes(2).try_into().unwrap());
