@@ -126,7 +126,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::SesMailFrom;
+    use crate::api::{ConditionType, SesMailFrom};
     use crate::compact::Compact;
     use crate::telemetry::Metrics;
 
@@ -149,18 +149,18 @@ mod tests {
             }));
             (ObjectKey::new("mail", name), Compact::of(&object.unwrap()))
         };
-        let condition = |kind, status| {
+        let condition = |kind: ConditionType, status| {
             json!({
-                "type": kind, "status": status, "reason": "Pending", "message": "",
+                "type": kind.as_str(), "status": status, "reason": "Pending", "message": "",
                 "lastTransitionTime": "2026-01-01T00:00:00Z",
             })
         };
         let region = |name, status| json!({"name": name, "mailFromStatus": status, "sending": "DefaultMailFrom"});
         let status = json!({
-            "conditions": [condition("Reconciling", "True"), condition("Ready", "False")],
+            "conditions": [condition(ConditionType::Reconciling, "True"), condition(ConditionType::Ready, "False")],
             "regions": [region("us-east-1", "Pending"), region("eu-west-1", "Success")],
         });
-        let ready = |truth| json!({"conditions": [condition("Ready", truth)]});
+        let ready = |truth| json!({"conditions": [condition(ConditionType::Ready, truth)]});
         let population = Held(vec![
             object("a", status),
             object("b", json!(null)),

@@ -74,9 +74,9 @@ fn readiness(missing: &[String]) -> (StatusCode, String) {
     }
 }
 
-/// All objects are looked at for it, which takes some tenths of a second where there
-/// are ten thousand: on a thread of its own, for nothing else would go on meanwhile,
-/// and in turn, so that whoever asks often takes no thread from others.
+/// All objects are looked at for it, which takes a tenth of a second where there are ten
+/// thousand: on a thread of its own, for nothing else would go on meanwhile, and in
+/// turn, so that whoever asks often takes no thread from others.
 async fn exposition(metrics: Arc<Metrics>, turn: Arc<Mutex<()>>) -> impl IntoResponse {
     let turn = turn.lock_owned().await;
     let content_type = [(header::CONTENT_TYPE, OPEN_METRICS)];
