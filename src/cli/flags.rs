@@ -73,7 +73,7 @@ pub(super) struct DurationFlags {
     /// How often a pending setup is looked at, at last.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "SES_MAILFROM_POLL_MAX")]
     poll_max: Duration,
-    /// How often a settled object is looked at, jittered.
+    /// How often a settled object is looked at, at least: jittered.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "SES_MAILFROM_RESYNC")]
     resync: Duration,
     /// The first pause before a failed setup is restarted.

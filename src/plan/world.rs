@@ -28,7 +28,7 @@ pub struct Settings {
     pub poll_min: Duration,
     /// …and at last at this.
     pub poll_max: Duration,
-    /// Settled objects are looked at this often, jittered.
+    /// Settled objects are looked at this often at least, jittered.
     pub resync: Duration,
     /// The first pause before a Failed setup is put again…
     pub restart_pause_min: Duration,

@@ -1,9 +1,11 @@
 //! From nothing to Ready, and through the 72 hours.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::small_world::*;
 use crate::mail::{ChangeState, MailFromStatus, RecordType, Seen};
+use crate::plan::window::resync_pace;
 
 #[test]
 fn two_regions_share_one_mx_and_reach_ready() {
@@ -57,6 +59,16 @@ fn one_region_costs_at_most_four_status_writes_and_two_events() {
     let status_writes = world.done.iter().filter(|done| *done == "status").count();
     assert!(status_writes <= 4, "{:?}", world.done);
     assert!(world.notices.len() <= 2, "{:?}", world.notices);
+}
+
+#[test]
+fn objects_are_looked_at_within_a_resync_and_not_together() {
+    let settings = settings();
+    let pace = |n| resync_pace(&format!("uid-{n}"), &settings);
+    let paces: BTreeSet<Duration> = (0..1_000).map(pace).collect();
+    let (least, most) = (settings.resync * 9 / 10, settings.resync);
+    assert!(paces.iter().all(|pace| (least..=most).contains(pace)), "{paces:?}");
+    assert!(paces.len() > 10, "{paces:?}");
 }
 
 #[test]
