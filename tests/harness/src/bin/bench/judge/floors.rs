@@ -1,0 +1,37 @@
+//! How each floor is reckoned.
+
+/// By the figure's name, for the report.
+pub(crate) const FLOORS: [(&str, &str); 11] = [
+    (
+        "converge_seconds",
+        "(puts - 1) / allowance + T(1): puts are those of one region, since each region has a bucket of its own; T(1) is one object alone from the operator's start to Ready, in the same run",
+    ),
+    ("ses_writes_per_domain", "one put a region; two where RejectMessage waits for Success"),
+    (
+        "ses_reads_per_sweep_ratio",
+        "ceil(N/100) GetIdentityMailFromDomainAttributes + ceil(N/1000) ListEmailIdentities for each time that all identities were read",
+    ),
+    (
+        "api_writes_per_object",
+        "no floor; bound: one finalizer, two Events, and a status ahead of the records, ahead of each put, for Pending and for Ready",
+    ),
+    (
+        "route53_writes_per_domain",
+        "per zone the larger of ceil(values/1000) and ceil(characters/32000), of the values that were written",
+    ),
+    (
+        "route53_reads_per_domain",
+        "ceil(zones/100) pages of zones and one List for each zone, before anything is published; bound: besides, the pages of each resync but the first in which names were due again, or of each at all where it is shortened",
+    ),
+    ("getchange_per_batch", "one poll that finds INSYNC"),
+    (
+        "restart_seconds",
+        "the slowest bucket: ceil(N/100)/SES allowance, ceil(N/1000)/SES allowance, or (pages of 300 record sets + pages of 100 zones)/Route 53 allowance",
+    ),
+    ("dns_path_seconds", "(Route 53 calls of the floor - 1) / Route 53 allowance"),
+    ("dns_path_route53_calls", "reads of one empty zone and the batches for what was written"),
+    (
+        "rss_steady_bytes",
+        "no floor; the mean of samples that are 10 s apart, with a scrape each 30 s, since what a scrape takes is given back some seconds later; 25 MiB with 100 objects, 33 with 1,000, 60 with 10,000, and on the lines between those; the peak may be 30 MiB above",
+    ),
+];

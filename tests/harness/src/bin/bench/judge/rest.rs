@@ -1,0 +1,74 @@
+//! The converged operator: at rest, and started anew.
+
+use super::memory::rss_bound;
+use super::sheet::{MANY, Sheet};
+use crate::figures::{Logs, PUT, Span, dns, kubernetes, number, quota, route53, ses};
+use crate::life::{Life, Restart, Steady};
+
+pub(super) fn steady(sheet: &mut Sheet<'_>, seen: &Life) {
+    let scenario = sheet.scenario;
+    let logs = seen.steady.as_ref().map(|steady| seen.logs.within(steady.measured.span));
+    let value = |of: &dyn Fn(&Logs) -> Option<f64>| logs.as_ref().and_then(of);
+    for region in scenario.regions() {
+        let ratio = value(&|logs| ses::reads_ratio(logs, region, scenario.n));
+        let limits = (Some(1.0), sheet.not_few(1.0));
+        sheet.add_of(region, "ses_reads_per_sweep_ratio", "of floor", ratio, limits);
+    }
+    let home = scenario.regions().first().copied().unwrap_or_default();
+    let sweeps = value(&|logs| Some(ses::sweeps(logs, home, scenario.n)));
+    sheet.add("sweeps_at_rest", "sweeps", sweeps, (None, None));
+    let queries = sweeps.filter(|sweeps| *sweeps > 0.0).and_then(|sweeps| {
+        value(&|logs| Some(number(dns::questions(logs)) / number(scenario.n) / sweeps))
+    });
+    let limits = (Some(0.0), Some(0.0));
+    sheet.add("dns_queries_per_object_and_resync", "queries", queries, limits);
+    let calls = value(&|logs| Some(number(logs.calls.len())));
+    sheet.add("aws_calls_at_rest", "calls", calls, (None, None));
+    let writes = value(&|logs| Some(number(kubernetes::writes(logs))));
+    sheet.add("api_writes_at_rest", "requests", writes, (None, None));
+    processor(sheet, seen.steady.as_ref(), sweeps);
+}
+
+fn processor(sheet: &mut Sheet<'_>, steady: Option<&Steady>, sweeps: Option<f64>) {
+    let n = sheet.scenario.n;
+    let rss = sheet.one_region(rss_bound(n));
+    sheet.add("rss_steady_bytes", "bytes", steady.map(|steady| steady.rss), (None, rss));
+    let most = steady.map(|steady| steady.rss_most);
+    sheet.add("rss_steady_most_bytes", "bytes", most, (None, None));
+    let measured = steady.map(|steady| steady.measured);
+    let share = measured.map(|measured| measured.cpu / measured.span.length());
+    // The share is told for the default intervals.
+    let bound = sheet.one_region(0.02).filter(|_| sheet.scenario.resync.is_none());
+    sheet.add("cpu_steady_share", "cores", share, (None, bound));
+    let per_sweep = measured
+        .zip(sweeps.filter(|sweeps| *sweeps > 0.0))
+        .map(|(measured, sweeps)| measured.cpu / sweeps);
+    let bound = sheet.one_region(12.0 * number(n) / number(MANY)).filter(|_| n >= 1_000);
+    sheet.add("cpu_seconds_per_sweep", "CPU-seconds", per_sweep, (None, bound));
+}
+
+pub(super) fn restart(sheet: &mut Sheet<'_>, logs: &Logs, restart: Option<&Restart>) {
+    let scenario = sheet.scenario;
+    let complete = restart.filter(|restart| restart.complete);
+    let logs = restart.map(|restart| logs.within(restart.measured.span));
+    let count = |of: &dyn Fn(&Logs) -> usize| logs.as_ref().map(|logs| number(of(logs)));
+    let none = (Some(0.0), Some(0.0));
+    let aws = |logs: &Logs| {
+        let puts = logs.of(PUT).count();
+        puts + route53::writes(logs)
+    };
+    sheet.add("restart_aws_writes", "calls", count(&aws), none);
+    sheet.add("restart_status_writes", "requests", count(&kubernetes::status_writes), none);
+    sheet.add("restart_events", "requests", count(&kubernetes::events), none);
+    let sets = 2 * scenario.n.div_ceil(scenario.zone_count()) + 2;
+    let least = quota::LeastReads::of(scenario.n, scenario.zone_count(), sets);
+    let floor = least.seconds(scenario.ses_allowance(), scenario.route53_allowance());
+    let took = complete.and(logs.as_ref()).and_then(quota::look_over).map(Span::length);
+    sheet.add("restart_seconds", "s", took, (Some(floor), None));
+    let bound = sheet.many(1.2);
+    sheet.add("restart_ratio", "of floor", took.map(|took| took / floor), (Some(1.0), bound));
+    let synced = restart.map(|restart| restart.synced);
+    sheet.add("restart_synced_seconds", "s", synced, (None, None));
+    let peak = restart.map(|restart| restart.rss_peak);
+    sheet.add("rss_peak_relist_bytes", "bytes", peak, (None, None));
+}
