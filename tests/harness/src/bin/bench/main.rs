@@ -17,6 +17,7 @@ mod report;
 mod scenario;
 mod shared;
 mod stage;
+mod verdict;
 mod world;
 
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ use crate::report::{Broken, Results, Void};
 use crate::scenario::{Course, Scenario};
 use crate::shared::OtherClient;
 use crate::stage::Stage;
+use crate::verdict::{Repeat, Run};
 
 /// What anything here may fail with; all of it is told to a person.
 type Failure = Box<dyn std::error::Error>;
@@ -64,7 +66,7 @@ struct Args {
     #[arg(long)]
     once: bool,
     /// To decide on a change, on a machine that others use as well: what is over its
-    /// bound is measured once more, and what was void twice is told and decides nothing.
+    /// bound is measured once more, and what is void decides nothing, unless all is.
     #[arg(long, conflicts_with = "once")]
     gate: bool,
     /// With so many objects, whatever the scenario says.
@@ -121,22 +123,7 @@ async fn run(args: &Args) -> Result<(), Failure> {
         println!("VOID, the CPUs were {busy:.0} % busy:\n{table}");
     }
     println!("written to {}, {:.0} s", path.display(), begin.elapsed().as_secs_f64());
-    verdict(&results, args.gate)
-}
-
-/// Good only where every run counts, unless it is a gate, and every figure keeps its
-/// bound.
-fn verdict(results: &Results, gate: bool) -> Result<(), Failure> {
-    let over = over(&results.figures);
-    let (void, broken) = (results.voids.len(), results.broken.len());
-    if over + broken == 0 && (gate || void == 0) {
-        return Ok(());
-    }
-    Err(format!("{over} figures over their bounds, {void} runs void, {broken} broken off").into())
-}
-
-fn over(figures: &[Figure]) -> usize {
-    figures.iter().filter(|figure| !figure.is_good()).count()
+    Ok(verdict::verdict(&results, args.gate)?)
 }
 
 fn scenarios(args: &Args) -> Vec<Scenario> {
@@ -176,31 +163,30 @@ async fn measure(
     scenario: &Scenario,
     flags: &[(String, String)],
 ) -> Result<Result<Vec<Figure>, Void>, Failure> {
-    let (mut figures, mut busy) = once(args, scenario, flags).await?;
-    let again = if busy > BUSIEST && !args.once {
-        Some(format!("void, the CPUs were {:.0} % busy", busy * 100.0))
-    } else if args.gate && over(&figures) > 0 {
-        Some(format!("{} figures over their bounds", over(&figures)))
-    } else {
-        None
+    let repeat = match (args.once, args.gate) {
+        (true, _) => Repeat::Never,
+        (false, false) => Repeat::Void,
+        (false, true) => Repeat::VoidOrOver,
     };
-    if let Some(why) = again {
-        println!("{}: {why}: again\n{}", scenario.name, report::table(&figures));
-        (figures, busy) = once(args, scenario, flags).await?;
+    let mut run = once(args, scenario, flags).await?;
+    if let Some(why) = verdict::again(&run, repeat) {
+        println!("{}: {why}: again\n{}", scenario.name, report::table(&run.figures));
+        let second = once(args, scenario, flags).await?;
+        println!("{}: again, the CPUs were {:.0} % busy", scenario.name, second.busy * 100.0);
+        run = verdict::judged(run, second);
     }
+    let void = run.is_void();
+    let Run { figures, busy } = run;
     println!("{}: the CPUs were {:.0} % busy at most", scenario.name, busy * 100.0);
-    if busy > BUSIEST {
-        return Ok(Err(Void { scenario: scenario.clone(), busy, figures }));
-    }
-    Ok(Ok(figures))
+    Ok(if void { Err(Void { scenario: scenario.clone(), busy, figures }) } else { Ok(figures) })
 }
 
-/// Figures of one run, and how busy the machine was in its busiest part.
+/// One run, with how busy the machine was in its busiest part.
 async fn once(
     args: &Args,
     scenario: &Scenario,
     flags: &[(String, String)],
-) -> Result<(Vec<Figure>, f64), Failure> {
+) -> Result<Run, Failure> {
     let more = match scenario.course {
         // T(1) takes one.
         Course::Life => 1,
@@ -209,7 +195,7 @@ async fn once(
     };
     let count = scenario.n + more;
     let stage = Stage::build(scenario, &args.operator, flags, count).await?;
-    Ok(match scenario.course {
+    let (figures, busy) = match scenario.course {
         Course::Life => {
             let seen = life::run(&stage).await?;
             (judge::life(scenario, &seen), seen.busy())
@@ -233,5 +219,6 @@ async fn once(
             let busy = seen.converging.busy.max(seen.at_rest.busy);
             (judge::refused(scenario, &seen, named), busy)
         }
-    })
+    };
+    Ok(Run { figures, busy })
 }
