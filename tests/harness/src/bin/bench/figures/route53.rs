@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_simulator::{Call, EventKind, Service};
+use aws_simulator::{Call, EventKind, Name, RecordType, Service};
 
 use super::{CHANGE, Logs, POLL, is_read, number, seconds, succeeded};
 use crate::scenario::Scenario;
@@ -19,15 +19,19 @@ pub(crate) fn first_change(logs: &Logs) -> Option<f64> {
 
 /// The least number of batches for what was written: a batch is of one zone and
 /// holds 1,000 records and 32,000 characters of their values (API reference,
-/// quotas). Taken from the values that now stand, so that it says the same of an
-/// operator that writes other markers.
+/// quotas). Taken from the values that stand in the end, so that it says the same of
+/// an operator that writes other markers, and of one that writes them again.
 pub(crate) fn least_writes(logs: &Logs) -> usize {
-    let mut zones = BTreeMap::<&str, (usize, usize)>::new();
+    let mut standing = BTreeMap::<(&str, &Name, RecordType), &[String]>::new();
     for event in &logs.events {
-        let EventKind::RecordSet { zone, to: Some(values), change: Some(_), .. } = &event.kind
-        else {
+        let EventKind::RecordSet { zone, name, kind, to, change: Some(_), .. } = &event.kind else {
             continue;
         };
+        // What was taken away again, nothing had to be written for.
+        standing.insert((zone, name, *kind), to.as_deref().unwrap_or_default());
+    }
+    let mut zones = BTreeMap::<&str, (usize, usize)>::new();
+    for ((zone, ..), values) in standing {
         let (records, characters) = zones.entry(zone).or_default();
         *records += values.len();
         *characters += values.iter().map(|value| value.chars().count()).sum::<usize>();
@@ -74,29 +78,38 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Duration;
 
-    use aws_simulator::{Event, Name, RecordType};
+    use aws_simulator::Event;
 
     use super::*;
     use crate::figures::by_hand::{call, logs, refused, same};
 
-    fn written(zone: &str, values: &[&str], change: Option<&str>) -> Event {
+    /// A TXT of a name; without values it is gone.
+    fn written(zone: &str, name: &str, values: &[&str], change: Option<&str>) -> Event {
+        let values: Vec<String> = values.iter().map(|&value| value.to_owned()).collect();
         let kind = EventKind::RecordSet {
             zone: zone.to_owned(),
-            name: Name::parse("a.example").unwrap(),
+            name: Name::parse(name).unwrap(),
             kind: RecordType::TXT,
             from: None,
-            to: Some(values.iter().map(|&value| value.to_owned()).collect()),
+            to: (!values.is_empty()).then_some(values),
             change: change.map(str::to_owned),
         };
         Event { order: 0, at: Duration::ZERO, kind }
     }
 
+    /// The same values at so many names.
+    fn all(values: &[&str], count: usize) -> Vec<Event> {
+        let names = (0..count).map(|number| format!("d{number}.example"));
+        names.map(|name| written("Z", &name, values, Some("C"))).collect()
+    }
+
+    fn of_events(events: Vec<Event>) -> Logs {
+        Logs { events, ..Logs::default() }
+    }
+
     #[test]
     fn a_batch_is_full_by_its_characters_or_by_its_records() {
-        let events = |values: &[&str], count: usize| Logs {
-            events: vec![written("Z", values, Some("C")); count],
-            ..Logs::default()
-        };
+        let events = |values: &[&str], count| of_events(all(values, count));
         let long = "x".repeat(200);
         assert_eq!(least_writes(&events(&[&long], 160)), 1, "32,000 characters");
         assert_eq!(least_writes(&events(&[&long], 161)), 2);
@@ -107,11 +120,20 @@ mod tests {
     #[test]
     fn zones_share_no_batch_and_edits_of_others_are_not_ours() {
         let events = vec![
-            written("Z1", &["x"], Some("C1")),
-            written("Z2", &["x"], Some("C2")),
-            written("Z3", &["x"], None),
+            written("Z1", "a.example", &["x"], Some("C1")),
+            written("Z2", "a.example", &["x"], Some("C2")),
+            written("Z3", "a.example", &["x"], None),
         ];
-        assert_eq!(least_writes(&Logs { events, ..Logs::default() }), 2);
+        assert_eq!(least_writes(&of_events(events)), 2);
+    }
+
+    #[test]
+    fn values_that_are_written_again_or_taken_away_raise_no_floor() {
+        let three_times = [all(&["x", "y"], 500), all(&["x"], 500), all(&["x", "y"], 500)];
+        assert_eq!(least_writes(&of_events(three_times.concat())), 1);
+        let gone = [all(&["x", "y"], 501), vec![written("Z", "d0.example", &[], Some("D"))]];
+        assert_eq!(least_writes(&of_events(gone.concat())), 1);
+        assert_eq!(least_writes(&of_events([all(&["x"], 9), all(&[], 9)].concat())), 0);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(crate) const FLOORS: [(&str, &str); 11] = [
     ),
     (
         "route53_writes_per_domain",
-        "per zone the larger of ceil(values/1000) and ceil(characters/32000), of the values that were written",
+        "per zone the larger of ceil(values/1000) and ceil(characters/32000), of the values that stand in the end; bound of one zone: 0.01, or one batch",
     ),
     (
         "route53_reads_per_domain",

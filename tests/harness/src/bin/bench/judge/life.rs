@@ -70,9 +70,8 @@ fn route53_of(sheet: &mut Sheet<'_>, converging: &Logs, span: Span) {
     let scenario = sheet.scenario;
     let each = |count: usize| number(count) / number(scenario.n);
     let one = scenario.zones == Zones::One;
-    // Few domains cannot share what is there once.
     let writes = each(route53::least_writes(converging));
-    let bound = one.then_some(writes.max(0.01));
+    let bound = one.then(|| writes_bound(scenario.n));
     let value = each(route53::writes(converging));
     sheet.add("route53_writes_per_domain", "changes", value, (Some(writes), bound));
     let reads = each(route53::least_reads(scenario.zone_count()));
@@ -84,6 +83,12 @@ fn route53_of(sheet: &mut Sheet<'_>, converging: &Logs, span: Span) {
     let bound = if one { 6.0 } else { 4.0 };
     let polls = route53::polls_per_batch(converging);
     sheet.add("getchange_per_batch", "polls", polls, (Some(1.0), Some(bound)));
+}
+
+/// How many changes a domain may take in one zone: as is told, whatever is written. So
+/// few as make more than that of a single batch have one.
+fn writes_bound(n: usize) -> f64 {
+    (1.0 / number(n)).max(0.01)
 }
 
 /// How often all names were due to be read again while objects converged, beyond the
@@ -108,6 +113,12 @@ mod tests {
     use crate::figures::CHANGE;
     use crate::figures::by_hand::{call, logs, same};
     use crate::scenario::full;
+
+    #[test]
+    fn one_zone_takes_a_hundredth_of_a_change_a_domain_or_one_batch() {
+        assert!(same(writes_bound(10_000), 0.01) && same(writes_bound(100), 0.01));
+        assert!(same(writes_bound(20), 0.05));
+    }
 
     #[test]
     fn of_all_resyncs_meanwhile_the_first_is_in_the_bound_already() {
