@@ -68,12 +68,13 @@ pub(crate) fn dns_path(scenario: &Scenario, seen: &DnsPath) -> Vec<Figure> {
 /// Of a refused change.
 pub(crate) fn refused(scenario: &Scenario, seen: &Culprit, named: bool) -> Vec<Figure> {
     let mut sheet = Sheet::of(scenario);
-    let cost = culprit::cost(&seen.logs.within(seen.converging.span), &seen.victim);
-    let batch = cost.map(|cost| number(cost.batch));
-    sheet.add("culprit_batch", "objects", batch, (None, None));
-    let bound = culprit::bound(named, cost.map_or(1, |cost| cost.batch));
-    let extra = cost.map(|cost| number(cost.extra));
-    sheet.add("route53_extra_calls_per_culprit", "calls", extra, (None, Some(bound)));
+    let converging = seen.logs.within(seen.converging.span);
+    let batch = culprit::batch(&converging);
+    sheet.add("culprit_batch", "objects", batch.map(number), (None, None));
+    let cost = culprit::cost(&converging, &seen.victim, culprit::FULL);
+    let bound = culprit::bound(named, batch.unwrap_or(1));
+    let limits = (None, Some(bound));
+    sheet.add("route53_extra_calls_per_culprit", "calls", cost.map(number), limits);
     let retries = number(culprit::retries(&seen.logs, &seen.victim));
     sheet.add("culprit_retries", "calls", Some(retries), (None, None));
     sheet.add("culprit_others_ready_seconds", "s", seen.others, (None, None));
