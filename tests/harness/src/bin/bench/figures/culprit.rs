@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_simulator::{Call, Outcome};
 
-use super::{CHANGE, Logs, number, route53};
+use super::{CHANGE, Logs, number, route53, seconds};
 
 /// How many names a full batch changes at the least: 32,000 characters of values hold
 /// 186 domains here, some 172 of each, the markers included. As many with longer
@@ -35,8 +35,8 @@ pub(crate) fn cost(logs: &Logs, victim: &str, full: usize) -> Option<usize> {
         return None;
     }
     let shares = |call: &&Call| names_of(call).any(|name| names.contains(name));
-    let found = alone(logs, victim).map_or(u64::MAX, |call| call.order);
-    let retry = |call: &&Call| call.order > found && is_alone(call, victim);
+    let found = found_alone(logs, victim);
+    let retry = |call: &&Call| is_retry(call, victim, found);
     let later = logs.of(CHANGE).filter(|call| call.order > refused.order);
     let again: Vec<&Call> = later.filter(shares).filter(|call| !retry(call)).collect();
     let last = again.last().map_or(refused.order, |call| call.order);
@@ -48,16 +48,28 @@ pub(crate) fn cost(logs: &Logs, victim: &str, full: usize) -> Option<usize> {
     Some(again.len() + reread)
 }
 
-/// How often the victim was tried again by itself once it had been found.
-pub(crate) fn retries(logs: &Logs, victim: &str) -> usize {
-    let Some(found) = alone(logs, victim) else { return 0 };
-    let again = logs.of(CHANGE).filter(|call| call.order > found.order);
-    again.filter(|call| is_alone(call, victim)).count()
+/// The first change that was refused of the victim alone. None where it was found by
+/// its name.
+pub(crate) fn found_alone<'l>(logs: &'l Logs, victim: &str) -> Option<&'l Call> {
+    logs.of(CHANGE).find(|call| is_refused(call) && is_alone(call, victim))
 }
 
-/// The first change that was refused of the victim alone.
-fn alone<'l>(logs: &'l Logs, victim: &str) -> Option<&'l Call> {
-    logs.of(CHANGE).find(|call| is_refused(call) && is_alone(call, victim))
+/// How often the victim was tried again by itself once it had been found so.
+pub(crate) fn retries(logs: &Logs, victim: &str, found: Option<&Call>) -> usize {
+    logs.of(CHANGE).filter(|call| is_retry(call, victim, found)).count()
+}
+
+/// How many retries the operator's schedule holds from when the victim was found alone
+/// to the `end`: the pause is 5 s and doubles, so the kth is due 5 (2^k - 1) s later.
+/// That it doubles up to an hour only is of no account: no run is that long.
+pub(crate) fn retries_allowed(found: Option<&Call>, end: f64) -> f64 {
+    let lasted = found.map_or(0.0, |call| (end - seconds(call.at)).max(0.0));
+    (lasted / 5.0 + 1.0).log2().floor()
+}
+
+/// Whether a change is the victim's alone, made after it had been found so.
+fn is_retry(call: &Call, victim: &str, found: Option<&Call>) -> bool {
+    found.is_some_and(|found| call.order > found.order) && is_alone(call, victim)
 }
 
 fn is_refused(call: &Call) -> bool {
@@ -92,11 +104,18 @@ pub(crate) fn bound(named: bool, batch: usize) -> f64 {
     if named { 2.0 } else { 2.0 * number(batch.max(1)).log2().ceil() }
 }
 
-/// Changes, and reads of the victim by name, for each sweep at rest: a refused
-/// change must not come back. None without sweeps.
-pub(crate) fn extra_at_rest(logs: &Logs, victim: &str, sweeps: f64) -> Option<f64> {
+/// Changes, and reads of the victim by name, for each sweep at rest: a sweep must not
+/// bring a refused change back. The victim's retries are none of its: they have their
+/// own schedule, see [`retries_allowed`]. None without sweeps.
+pub(crate) fn extra_at_rest(
+    logs: &Logs,
+    victim: &str,
+    found: Option<&Call>,
+    sweeps: f64,
+) -> Option<f64> {
+    let changes = logs.of(CHANGE).filter(|call| !is_retry(call, victim, found)).count();
     let reads = route53::reads_of(logs).filter(|call| names_victim(call, victim)).count();
-    (sweeps > 0.0).then(|| number(logs.of(CHANGE).count() + reads) / sweeps)
+    (sweeps > 0.0).then(|| number(changes + reads) / sweeps)
 }
 
 #[cfg(test)]
@@ -176,7 +195,21 @@ mod tests {
             denied(&["Z", "a. MX"]),
         ]);
         assert_eq!(cost(&logs, "a.", 2), Some(2));
-        assert_eq!((retries(&logs, "a."), retries(&logs, "b.")), (2, 0));
+        let found = found_alone(&logs, "a.");
+        assert_eq!(found.map(|call| call.order), Some(1));
+        assert_eq!((retries(&logs, "a.", found), retries(&logs, "a.", None)), (2, 0));
+    }
+
+    #[test]
+    fn retries_are_allowed_after_pauses_that_double_from_when_it_was_found_alone() {
+        let found = refused(100.0, CHANGE, &["Z", "a. MX"], "AccessDenied");
+        for (lasted, allowed) in
+            [(0.0, 0.0), (4.9, 0.0), (5.1, 1.0), (14.9, 1.0), (15.1, 2.0), (35.1, 3.0), (74.9, 3.0)]
+        {
+            let reckoned = retries_allowed(Some(&found), 100.0 + lasted);
+            assert!(same(reckoned, allowed), "{lasted} s: {reckoned}");
+        }
+        assert!(same(retries_allowed(None, 1_000.0), 0.0), "found by its name");
     }
 
     #[test]
@@ -200,7 +233,22 @@ mod tests {
             call(1.0, LIST, &["Z", "a."]),
             call(2.0, LIST, &["Z", "b."]),
         ]);
-        assert!(same(extra_at_rest(&logs, "a.", 4.0).unwrap(), 0.5));
-        assert_eq!(extra_at_rest(&logs, "a.", 0.0), None);
+        assert!(same(extra_at_rest(&logs, "a.", None, 4.0).unwrap(), 0.5));
+        assert_eq!(extra_at_rest(&logs, "a.", None, 0.0), None);
+    }
+
+    #[test]
+    fn a_retry_of_the_victim_alone_is_no_sweeps_and_any_other_change_is() {
+        let denied = |targets: &[&str]| refused(0.0, CHANGE, targets, "AccessDenied");
+        let mut logs = in_order(vec![
+            denied(&["Z", "a. MX"]),
+            denied(&["Z", "a. MX", "a. TXT"]),
+            call(0.0, CHANGE, &["Z", "b. MX"]),
+            denied(&["Z", "a. MX", "b. MX"]),
+        ]);
+        let found = logs.calls.remove(0);
+        let extra = |found| extra_at_rest(&logs, "a.", found, 1.0).unwrap();
+        assert!(same(extra(Some(&found)), 2.0));
+        assert!(same(extra(None), 3.0), "found by its name, it is not tried again");
     }
 }

@@ -75,12 +75,16 @@ pub(crate) fn refused(scenario: &Scenario, seen: &Culprit, named: bool) -> Vec<F
     let bound = culprit::bound(named, batch.unwrap_or(1));
     let limits = (None, Some(bound));
     sheet.add("route53_extra_calls_per_culprit", "calls", cost.map(number), limits);
-    let retries = number(culprit::retries(&seen.logs, &seen.victim));
-    sheet.add("culprit_retries", "calls", Some(retries), (None, None));
+    let end = seen.at_rest.span.to;
+    let whole = seen.logs.within(Span { to: end, ..seen.converging.span });
+    let found = culprit::found_alone(&whole, &seen.victim);
+    let retries = number(culprit::retries(&whole, &seen.victim, found));
+    let limits = (Some(0.0), Some(culprit::retries_allowed(found, end)));
+    sheet.add("culprit_retries", "calls", retries, limits);
     sheet.add("culprit_others_ready_seconds", "s", seen.others, (None, None));
     let at_rest = seen.logs.within(seen.at_rest.span);
     let sweeps = sweeps_at_rest(scenario, seen.at_rest);
-    let later = culprit::extra_at_rest(&at_rest, &seen.victim, sweeps);
+    let later = culprit::extra_at_rest(&at_rest, &seen.victim, found, sweeps);
     let limits = (Some(0.0), Some(0.0));
     sheet.add("route53_extra_calls_per_culprit_and_sweep", "calls", later, limits);
     sheet.figures
