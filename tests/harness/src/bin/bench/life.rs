@@ -97,8 +97,8 @@ fn whole(measured: Measured, running: &Running) -> Result<Measured, Failure> {
 /// How long all may take before the run is given up: three times the floor.
 fn limit(stage: &Stage, alone: Option<f64>) -> f64 {
     let scenario = &stage.scenario;
-    let puts = scenario.n * scenario.puts_per_domain();
-    3.0 * quota::converge_floor(puts, scenario.ses_allowance(), alone.unwrap_or(60.0)) + 60.0
+    let alone = alone.unwrap_or(60.0);
+    3.0 * quota::converge_floor(scenario.puts(), scenario.ses_allowance(), alone) + 60.0
 }
 
 /// T(1): one object from the operator's start to Ready, gone without a trace

@@ -121,6 +121,11 @@ impl Scenario {
         if self.reject { 2 } else { 1 }
     }
 
+    /// Puts that all its domains take in one region.
+    pub(crate) fn puts(&self) -> usize {
+        self.n * self.puts_per_domain()
+    }
+
     /// How many zones its domains lie in.
     pub(crate) fn zone_count(&self) -> usize {
         match self.zones {

@@ -51,8 +51,8 @@ impl<'a> Sheet<'a> {
         (self.scenario.regions == 1).then_some(bound)
     }
 
-    /// A bound of a ratio to so few seconds or calls with [`FEW`] objects that one
-    /// more, or a second's rounding, would decide.
+    /// A bound of a ratio to so few calls with [`FEW`] objects that one more would
+    /// decide.
     pub(super) fn not_few(&self, bound: f64) -> Option<f64> {
         (self.scenario.n > FEW).then_some(bound)
     }
