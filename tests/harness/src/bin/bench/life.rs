@@ -47,8 +47,8 @@ pub(crate) struct Restart {
     pub(crate) measured: Measured,
     /// From its start to synced caches, in seconds.
     pub(crate) synced: f64,
-    /// Whether every identity was read.
-    pub(crate) complete: bool,
+    /// How many identities, of the worst region, and zones were not read in time.
+    pub(crate) unseen: usize,
     pub(crate) rss_peak: f64,
 }
 
@@ -142,22 +142,21 @@ async fn restart(stage: &Stage) -> Result<Restart, Failure> {
     let known = stage.simulator.with(|world| world.calls().len());
     let running = stage.start().await?;
     let phase = Phase::begin(stage, &running)?;
-    let seen_all = || {
+    let unseen = || {
         let calls = stage.simulator.with(|world| world.calls()[known..].to_vec());
         let logs = Logs { calls, ..Logs::default() };
-        let mut regions = stage.scenario.regions().iter();
-        regions.all(|region| quota::identities_seen(&logs, region) >= n)
-            && quota::zones_seen(&logs) >= stage.scenario.zone_count()
+        quota::unseen(&logs, stage.scenario.regions(), n, stage.scenario.zone_count())
     };
     // One call for each object is the slowest that may be.
     let (ses, route53) = (stage.scenario.ses_allowance(), stage.scenario.route53_allowance());
     let limit = 2.0 * number(n) / ses.min(route53) + 30.0;
     let limit = limit.max(seconds(stage.scenario.resync().min(Duration::from_mins(1))));
-    let complete = stage.wait(&running, limit, "restarted", seen_all).await?;
+    stage.wait(&running, limit, "restarted", || unseen() == 0).await?;
+    let unseen = unseen();
     stage.rest(&running, AFTER_RESTART, "restarted, all seen").await?;
     let measured = whole(phase.end(stage, &running)?, &running)?;
     let rss_peak = rss_peak(running.operator.process().pid())?;
     let synced = running.synced - running.from;
     stage.stop(&running).await?;
-    Ok(Restart { measured, synced, complete, rss_peak })
+    Ok(Restart { measured, synced, unseen, rss_peak })
 }

@@ -69,7 +69,7 @@ fn looked_at(call: &Call) -> Vec<&str> {
 }
 
 /// How many of the identities have been named by a successful read in a region.
-pub(crate) fn identities_seen(logs: &Logs, region: &str) -> usize {
+fn identities_seen(logs: &Logs, region: &str) -> usize {
     let calls = logs.calls.iter().filter(|call| {
         call.service == Service::Ses && call.region == region && is_read(call) && succeeded(call)
     });
@@ -78,10 +78,17 @@ pub(crate) fn identities_seen(logs: &Logs, region: &str) -> usize {
 }
 
 /// Of how many zones record sets have been listed.
-pub(crate) fn zones_seen(logs: &Logs) -> usize {
+fn zones_seen(logs: &Logs) -> usize {
     let calls = logs.calls.iter().filter(|call| call.action == LIST && succeeded(call));
     let seen: BTreeSet<&String> = calls.filter_map(|call| call.targets.first()).collect();
     seen.len()
+}
+
+/// How many identities, in the region where the most are, and zones have not been seen,
+/// of `n` in each region and of `zones`.
+pub(crate) fn unseen(logs: &Logs, regions: &[&str], n: usize, zones: usize) -> usize {
+    let identities = regions.iter().map(|region| n.saturating_sub(identities_seen(logs, region)));
+    identities.max().unwrap_or(0) + zones.saturating_sub(zones_seen(logs))
 }
 
 /// What one look at everything takes of each bucket, at the least: SES tells 100
@@ -167,6 +174,22 @@ mod tests {
         assert_eq!(identities_seen(&logs, "us-east-1"), 3);
         assert_eq!(identities_seen(&logs, "eu-west-1"), 0);
         assert_eq!(zones_seen(&logs), 0);
+    }
+
+    #[test]
+    fn unseen_is_what_the_worst_region_lacks_and_each_zone() {
+        let elsewhere = Call { region: "eu-west-1".to_owned(), ..call(1.0, READ, &["a"]) };
+        let calls = vec![
+            call(1.0, READ, &["a", "b"]),
+            elsewhere,
+            call(1.0, LIST, &["Z1", "a.example"]),
+            refused(1.0, LIST, &["Z2", "a.example"], "Throttling"),
+        ];
+        let logs = logs(calls);
+        let unseen = |regions: &[&str], zones| unseen(&logs, regions, 3, zones);
+        assert_eq!(unseen(&["us-east-1"], 1), 1);
+        assert_eq!(unseen(&["us-east-1", "eu-west-1"], 1), 2);
+        assert_eq!(unseen(&["us-east-1", "eu-west-1"], 2), 3);
     }
 
     #[test]

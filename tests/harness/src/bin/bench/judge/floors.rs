@@ -1,7 +1,7 @@
 //! How each floor is reckoned.
 
 /// By the figure's name, for the report.
-pub(crate) const FLOORS: [(&str, &str); 15] = [
+pub(crate) const FLOORS: [(&str, &str); 16] = [
     (
         "converge_seconds",
         "(puts - 1) / allowance + T(1): puts are those of one region, since each region has a bucket of its own; T(1) is one object alone from the operator's start to Ready, in the same run",
@@ -31,6 +31,10 @@ pub(crate) const FLOORS: [(&str, &str); 15] = [
     (
         "restart_seconds",
         "the slowest bucket: ceil(N/100)/SES allowance, ceil(N/1000)/SES allowance, or (pages of 300 record sets + pages of 100 zones)/Route 53 allowance",
+    ),
+    (
+        "restart_unseen",
+        "0: within twice the time that one call for each object takes, and 30 s, every identity of every region has been read, and every zone",
     ),
     ("dns_path_seconds", "(Route 53 calls of the floor - 1) / Route 53 allowance"),
     ("dns_path_route53_calls", "reads of one empty zone and the batches for what was written"),

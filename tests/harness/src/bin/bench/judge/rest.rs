@@ -49,7 +49,7 @@ fn processor(sheet: &mut Sheet<'_>, steady: Option<&Steady>, sweeps: Option<f64>
 
 pub(super) fn restart(sheet: &mut Sheet<'_>, logs: &Logs, restart: Option<&Restart>) {
     let scenario = sheet.scenario;
-    let complete = restart.filter(|restart| restart.complete);
+    let unseen = restart.map(|restart| restart.unseen);
     let logs = restart.map(|restart| logs.within(restart.measured.span));
     let count = |of: &dyn Fn(&Logs) -> usize| logs.as_ref().map(|logs| number(of(logs)));
     let none = (Some(0.0), Some(0.0));
@@ -63,7 +63,9 @@ pub(super) fn restart(sheet: &mut Sheet<'_>, logs: &Logs, restart: Option<&Resta
     let sets = 2 * scenario.n.div_ceil(scenario.zone_count()) + 2;
     let least = quota::LeastReads::of(scenario.n, scenario.zone_count(), sets);
     let floor = least.seconds(scenario.ses_allowance(), scenario.route53_allowance());
-    let took = complete.and(logs.as_ref()).and_then(quota::look_over).map(Span::length);
+    let seen_all = logs.as_ref().filter(|_| unseen == Some(0));
+    let took = seen_all.and_then(quota::look_over).map(Span::length);
+    sheet.add("restart_unseen", "identities and zones", unseen.map(number), none);
     sheet.add("restart_seconds", "s", took, (Some(floor), None));
     let bound = sheet.many(1.2);
     sheet.add("restart_ratio", "of floor", took.map(|took| took / floor), (Some(1.0), bound));
