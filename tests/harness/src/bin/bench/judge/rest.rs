@@ -2,8 +2,9 @@
 
 use super::memory::rss_bound;
 use super::sheet::{MANY, Sheet};
-use crate::figures::{Logs, PUT, Span, dns, kubernetes, number, quota, route53, ses};
+use crate::figures::{Logs, PUT, Span, dns, kubernetes, number, quota, route53, seconds, ses};
 use crate::life::{Life, Restart, Steady};
+use crate::scenario::Scenario;
 
 pub(super) fn steady(sheet: &mut Sheet<'_>, seen: &Life) {
     let scenario = sheet.scenario;
@@ -16,7 +17,9 @@ pub(super) fn steady(sheet: &mut Sheet<'_>, seen: &Life) {
     }
     let home = scenario.regions().first().copied().unwrap_or_default();
     let sweeps = value(&|logs| Some(ses::sweeps(logs, home, scenario.n)));
-    sheet.add("sweeps_at_rest", "sweeps", sweeps, (None, None));
+    let span = seen.steady.as_ref().map_or(0.0, |steady| steady.measured.span.length());
+    let bound = Some(sweeps_bound(scenario, span));
+    sheet.add("sweeps_at_rest", "sweeps", sweeps, (None, bound));
     let queries = sweeps.filter(|sweeps| *sweeps > 0.0).and_then(|sweeps| {
         value(&|logs| Some(number(dns::questions(logs)) / number(scenario.n) / sweeps))
     });
@@ -27,6 +30,12 @@ pub(super) fn steady(sheet: &mut Sheet<'_>, seen: &Life) {
     let writes = value(&|logs| Some(number(kubernetes::writes(logs))));
     sheet.add("api_writes_at_rest", "requests", writes, (None, None));
     processor(sheet, seen.steady.as_ref(), sweeps);
+}
+
+/// How often all may be read at rest: at the shortest pace, which the jitter of a tenth
+/// makes, and once more for where the span is cut.
+fn sweeps_bound(scenario: &Scenario, span: f64) -> f64 {
+    span / (0.9 * seconds(scenario.resync())) + 1.0
 }
 
 fn processor(sheet: &mut Sheet<'_>, steady: Option<&Steady>, sweeps: Option<f64>) {
@@ -73,4 +82,50 @@ pub(super) fn restart(sheet: &mut Sheet<'_>, logs: &Logs, restart: Option<&Resta
     sheet.add("restart_synced_seconds", "s", synced, (None, None));
     let peak = restart.map(|restart| restart.rss_peak);
     sheet.add("rss_peak_relist_bytes", "bytes", peak, (None, None));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::figures::Figure;
+    use crate::figures::by_hand::{call, logs};
+    use crate::scenario::full;
+    use crate::stage::Measured;
+
+    /// What is seen of an hour at rest in which all identities are read each `pace`
+    /// seconds, in full calls.
+    fn hour(scenario: &Scenario, pace: u32) -> Life {
+        let names: Vec<String> = (0..scenario.n).map(|at| at.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let times = (0..3_600 / pace).map(|turn| f64::from(turn * pace));
+        let calls = times.map(|at| call(at, "GetIdentityMailFromDomainAttributes", &names));
+        let span = Span { from: 0.0, to: 3_600.0 };
+        let measured = Measured { span, cpu: 0.0, busy: 0.0 };
+        Life {
+            logs: logs(calls.collect()),
+            alone: None,
+            converge: None,
+            converging: measured,
+            rss_peak: 0.0,
+            steady: Some(Steady { measured, rss: 0.0, rss_most: 0.0 }),
+            restart: None,
+            exit: None,
+        }
+    }
+
+    fn figure(scenario: &Scenario, seen: &Life, name: &str) -> Figure {
+        let mut sheet = Sheet::of(scenario);
+        steady(&mut sheet, seen);
+        let mut figures = sheet.figures.into_iter();
+        figures.find(|figure| figure.name == name).unwrap()
+    }
+
+    #[test]
+    fn who_reads_all_more_often_than_each_resync_is_over_its_bound() {
+        let scenario = full().swap_remove(0);
+        let good = |pace| figure(&scenario, &hour(&scenario, pace), "sweeps_at_rest").is_good();
+        assert!(good(600) && good(540));
+        assert!(!good(60) && !good(400));
+    }
 }
