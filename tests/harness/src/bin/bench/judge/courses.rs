@@ -41,7 +41,7 @@ pub(crate) fn interactive(scenario: &Scenario, seen: &Interactive) -> Vec<Figure
     let waits = people::waits(&seen.logs, &seen.changes, SUBDOMAIN);
     sheet.add("interactive_changes", "changes", number(waits.len()), (None, None));
     let never = waits.iter().filter(|wait| !wait.is_finite()).count();
-    sheet.add("interactive_unseen", "changes", number(never), (Some(0.0), None));
+    sheet.add("interactive_unseen", "changes", number(never), (Some(0.0), Some(0.0)));
     sheet.add("interactive_p99_seconds", "s", people::p99(waits), (None, Some(3.0)));
     sheet.add("sigterm_waiting", "objects", number(seen.waiting), (None, None));
     sheet.add("sigterm_exit_seconds", "s", seen.exit, (None, Some(5.0)));
