@@ -30,28 +30,8 @@ fn count(logs: &Logs, wanted: impl Fn(&str, &str) -> bool) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use harness::audit::Request;
-    use jiff::Timestamp;
-
     use super::*;
-    use crate::figures::Asked;
-
-    fn asked(verb: &str, resource: &str, subresource: &str) -> Asked {
-        let text = str::to_owned;
-        let request = Request {
-            at: Timestamp::UNIX_EPOCH,
-            user: text("operator"),
-            verb: text(verb),
-            group: String::new(),
-            resource: text(resource),
-            subresource: text(subresource),
-            namespace: text("a"),
-            name: text("x"),
-            uri: String::new(),
-            code: 200,
-        };
-        Asked { at: 0.0, request }
-    }
+    use crate::figures::by_hand::asked;
 
     #[test]
     fn reads_and_the_lease_are_no_writes_and_events_are() {

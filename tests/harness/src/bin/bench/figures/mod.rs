@@ -168,6 +168,24 @@ pub(crate) mod by_hand {
         Logs { calls, ..Logs::default() }
     }
 
+    /// A request to the API server, at the beginning.
+    pub(crate) fn asked(verb: &str, resource: &str, subresource: &str) -> Asked {
+        let text = str::to_owned;
+        let request = Request {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            user: text("operator"),
+            verb: text(verb),
+            group: String::new(),
+            resource: text(resource),
+            subresource: text(subresource),
+            namespace: text("a"),
+            name: text("x"),
+            uri: String::new(),
+            code: 200,
+        };
+        Asked { at: 0.0, request }
+    }
+
     /// Equal but for rounding.
     pub(crate) fn same(left: f64, right: f64) -> bool {
         (left - right).abs() < 1e-9

@@ -23,13 +23,20 @@ pub(super) fn steady(sheet: &mut Sheet<'_>, seen: &Life) {
     let queries = sweeps.filter(|sweeps| *sweeps > 0.0).and_then(|sweeps| {
         value(&|logs| Some(number(dns::questions(logs)) / number(scenario.n) / sweeps))
     });
-    let limits = (Some(0.0), Some(0.0));
-    sheet.add("dns_queries_per_object_and_resync", "queries", queries, limits);
+    let none = (Some(0.0), Some(0.0));
+    sheet.add("dns_queries_per_object_and_resync", "queries", queries, none);
     let calls = value(&|logs| Some(number(logs.calls.len())));
     sheet.add("aws_calls_at_rest", "calls", calls, (None, None));
+    let writes = value(&|logs| Some(number(aws_writes(logs))));
+    sheet.add("aws_writes_at_rest", "calls", writes, none);
     let writes = value(&|logs| Some(number(kubernetes::writes(logs))));
-    sheet.add("api_writes_at_rest", "requests", writes, (None, None));
+    sheet.add("api_writes_at_rest", "requests", writes, none);
     processor(sheet, seen.steady.as_ref(), sweeps);
+}
+
+/// Puts and changes.
+fn aws_writes(logs: &Logs) -> usize {
+    logs.of(PUT).count() + route53::writes(logs)
 }
 
 /// How often all may be read at rest: at the shortest pace, which the jitter of a tenth
@@ -62,11 +69,7 @@ pub(super) fn restart(sheet: &mut Sheet<'_>, logs: &Logs, restart: Option<&Resta
     let logs = restart.map(|restart| logs.within(restart.measured.span));
     let count = |of: &dyn Fn(&Logs) -> usize| logs.as_ref().map(|logs| number(of(logs)));
     let none = (Some(0.0), Some(0.0));
-    let aws = |logs: &Logs| {
-        let puts = logs.of(PUT).count();
-        puts + route53::writes(logs)
-    };
-    sheet.add("restart_aws_writes", "calls", count(&aws), none);
+    sheet.add("restart_aws_writes", "calls", count(&aws_writes), none);
     sheet.add("restart_status_writes", "requests", count(&kubernetes::status_writes), none);
     sheet.add("restart_events", "requests", count(&kubernetes::events), none);
     let sets = 2 * scenario.n.div_ceil(scenario.zone_count()) + 2;
@@ -88,8 +91,8 @@ pub(super) fn restart(sheet: &mut Sheet<'_>, logs: &Logs, restart: Option<&Resta
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::figures::Figure;
-    use crate::figures::by_hand::{call, logs};
+    use crate::figures::by_hand::{asked, call, logs};
+    use crate::figures::{CHANGE, Figure};
     use crate::scenario::full;
     use crate::stage::Measured;
 
@@ -127,5 +130,21 @@ mod tests {
         let good = |pace| figure(&scenario, &hour(&scenario, pace), "sweeps_at_rest").is_good();
         assert!(good(600) && good(540));
         assert!(!good(60) && !good(400));
+    }
+
+    #[test]
+    fn at_rest_nothing_is_written() {
+        let scenario = full().swap_remove(0);
+        let quiet = hour(&scenario, 600);
+        let writes = ["aws_writes_at_rest", "api_writes_at_rest"];
+        assert!(writes.iter().all(|name| figure(&scenario, &quiet, name).is_good()));
+        for write in [call(1.0, PUT, &["a"]), call(1.0, CHANGE, &["Z", "a. MX"])] {
+            let mut seen = hour(&scenario, 600);
+            seen.logs.calls.push(write);
+            assert!(!figure(&scenario, &seen, "aws_writes_at_rest").is_good());
+        }
+        let mut seen = hour(&scenario, 600);
+        seen.logs.requests.push(asked("patch", "sesmailfroms", "status"));
+        assert!(!figure(&scenario, &seen, "api_writes_at_rest").is_good());
     }
 }
