@@ -203,8 +203,7 @@ async fn once(
         Course::Shared => {
             let other = OtherClient::start(stage.simulator.clone(), scenario);
             let seen = life::run(&stage).await?;
-            drop(other);
-            (judge::shared(scenario, &seen), seen.busy())
+            (judge::shared(scenario, &seen, other.stop()), seen.busy())
         }
         Course::Interactive => {
             let seen = interactive::run(&stage).await?;

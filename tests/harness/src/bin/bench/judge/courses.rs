@@ -8,12 +8,13 @@ use crate::life::Life;
 use crate::scenario::Scenario;
 use crate::world::SUBDOMAIN;
 
-/// Of a life beside another client.
-pub(crate) fn shared(scenario: &Scenario, seen: &Life) -> Vec<Figure> {
+/// Of a life beside another client, which was granted a share of the quota.
+pub(crate) fn shared(scenario: &Scenario, seen: &Life, share: f64) -> Vec<Figure> {
     let mut sheet = Sheet::of(scenario);
     let converging = seen.logs.within(seen.converging.span);
     let throttled = quota::throttled_share(&converging);
     sheet.add("throttled_share", "share", throttled, (None, Some(0.01)));
+    sheet.add("other_client_share", "of the quota", share, (None, None));
     let took = seen.converge.map(Span::length);
     sheet.add("converge_seconds", "s", took, (None, None));
     sheet.figures
