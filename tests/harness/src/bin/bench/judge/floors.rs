@@ -1,7 +1,7 @@
 //! How each floor is reckoned.
 
 /// By the figure's name, for the report.
-pub(crate) const FLOORS: [(&str, &str); 18] = [
+pub(crate) const FLOORS: [(&str, &str); 19] = [
     (
         "converge_seconds",
         "(puts - 1) / allowance + T(1): puts are those of one region, since each region has a bucket of its own; T(1) is one object alone from the operator's start to Ready, in the same run",
@@ -39,6 +39,10 @@ pub(crate) const FLOORS: [(&str, &str); 18] = [
     (
         "restart_unseen",
         "0: within twice the time that one call for each object takes, and 30 s, every identity of every region has been read, and every zone",
+    ),
+    (
+        "rss_peak_restart_bytes",
+        "no floor; the peak of an operator started anew: its caches fill from the pages of a list, as with a relist, which takes in pages the same way, over what is held",
     ),
     ("dns_path_seconds", "(Route 53 calls of the floor - 1) / Route 53 allowance"),
     ("dns_path_route53_calls", "reads of one empty zone and the batches for what was written"),

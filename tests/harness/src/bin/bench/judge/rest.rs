@@ -84,7 +84,7 @@ pub(super) fn restart(sheet: &mut Sheet<'_>, logs: &Logs, restart: Option<&Resta
     let synced = restart.map(|restart| restart.synced);
     sheet.add("restart_synced_seconds", "s", synced, (None, None));
     let peak = restart.map(|restart| restart.rss_peak);
-    sheet.add("rss_peak_relist_bytes", "bytes", peak, (None, None));
+    sheet.add("rss_peak_restart_bytes", "bytes", peak, (None, None));
 }
 
 #[cfg(test)]
