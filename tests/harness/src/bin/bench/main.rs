@@ -168,6 +168,10 @@ async fn measure(
         (false, false) => Repeat::Void,
         (false, true) => Repeat::VoidOrOver,
     };
+    if world::raises_record_quota(scenario) {
+        let (name, n) = (scenario.name, scenario.n);
+        println!("{name} n={n}: a zone may hold more record sets than by Route 53's first quota");
+    }
     let mut run = once(args, scenario, flags).await?;
     if let Some(why) = verdict::again(&run, repeat) {
         println!("{}: {why}: again\n{}", scenario.name, report::table(&run.figures));

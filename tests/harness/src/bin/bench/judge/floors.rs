@@ -1,7 +1,7 @@
 //! How each floor is reckoned.
 
 /// By the figure's name, for the report.
-pub(crate) const FLOORS: [(&str, &str); 19] = [
+pub(crate) const FLOORS: [(&str, &str); 29] = [
     (
         "converge_seconds",
         "(puts - 1) / allowance + T(1): puts are those of one region, since each region has a bucket of its own; T(1) is one object alone from the operator's start to Ready, in the same run",
@@ -20,6 +20,12 @@ pub(crate) const FLOORS: [(&str, &str); 19] = [
         "no floor; bound: time / (0.9 resync) + 1, for the pace of each object is jittered by a tenth, and the window may cut a sweep in two",
     ),
     (
+        "dns_queries_per_object_and_resync",
+        "0: while SES says Success there is nothing to ask the DNS",
+    ),
+    ("aws_writes_at_rest", "0: what has converged is put and changed no more"),
+    ("api_writes_at_rest", "0: no status, no Event; the lease is not counted"),
+    (
         "api_writes_per_object",
         "no floor; bound: one finalizer, two Events, and a status ahead of the records, ahead of each put, for Pending and for Ready",
     ),
@@ -37,9 +43,16 @@ pub(crate) const FLOORS: [(&str, &str); 19] = [
         "the slowest bucket: ceil(N/100)/SES allowance, ceil(N/1000)/SES allowance, or (pages of 300 record sets + pages of 100 zones)/Route 53 allowance",
     ),
     (
+        "restart_ratio",
+        "1: restart_seconds of its floor, or less where few calls decide, for the first waits for none; bound: with 10,000 objects",
+    ),
+    (
         "restart_unseen",
         "0: within twice the time that one call for each object takes, and 30 s, every identity of every region has been read, and every zone",
     ),
+    ("restart_aws_writes", "0: what has converged is put and changed no more"),
+    ("restart_status_writes", "0: each status says already what is seen again"),
+    ("restart_events", "0: nothing has happened"),
     (
         "rss_peak_restart_bytes",
         "no floor; the peak of an operator started anew: its caches fill from the pages of a list, as with a relist, which takes in pages the same way, over what is held",
@@ -50,6 +63,12 @@ pub(crate) const FLOORS: [(&str, &str); 19] = [
         "route53_extra_calls_per_culprit",
         "no floor; bound: two where the message names the culprit, else 2 ceil(log2 batch); not measured, and so over, where the refused batch changes fewer than 170 names: a full one has 186",
     ),
+    ("throttled_share", "0 as the sole user; bound: a hundredth beside another client"),
+    (
+        "shared_time_ratio",
+        "1: converge_seconds beside another client, of those of one-zone with as many objects in the same benchmark; bound: 2.2, for half of the quota is the other's",
+    ),
+    ("interactive_unseen", "0: a call to AWS names the identity of each person's change"),
     (
         "other_client_share",
         "no floor: it asks for half of every quota, evenly, and what it is granted is counted, of puts or of Route 53, whichever is less",

@@ -93,6 +93,7 @@ mod tests {
     use super::*;
     use crate::figures::by_hand::{asked, call, logs};
     use crate::figures::{CHANGE, Figure};
+    use crate::judge::FLOORS;
     use crate::scenario::full;
     use crate::stage::Measured;
 
@@ -130,6 +131,15 @@ mod tests {
         let good = |pace| figure(&scenario, &hour(&scenario, pace), "sweeps_at_rest").is_good();
         assert!(good(600) && good(540));
         assert!(!good(60) && !good(400));
+    }
+
+    #[test]
+    fn how_each_floor_is_reckoned_is_in_the_report() {
+        let scenario = full().swap_remove(0);
+        let figures = crate::judge::life(&scenario, &hour(&scenario, 600));
+        for figure in figures.iter().filter(|figure| figure.floor.is_some()) {
+            assert!(FLOORS.iter().any(|(name, _)| *name == figure.name), "{}", figure.name);
+        }
     }
 
     #[test]
