@@ -21,13 +21,13 @@ fn first_refused(logs: &Logs) -> Option<&Call> {
 }
 
 /// Calls beyond those of a batch that nothing is wrong with, for the first refused
-/// one, in which `victim` is the name that cannot be changed. Without it one call would have done; so extra is every change with
-/// a name of that batch, from the refused one on, but one. Once the victim was
-/// refused alone it has been found: that it is tried again is counted by
-/// [`retries`]. Reads are extra where they ask for the victim by name, and where
-/// they ask once more for what was asked before, until the last of those changes:
-/// later ones are the sweeps'. None where nothing was refused, or the batch changes
-/// fewer names than a `full` one: a small one would cost less than a full one does.
+/// one, in which `victim` is the name that cannot be changed. Without it one call
+/// would have done; so extra is every change with a name of that batch, from the
+/// refused one on, but one. Once the victim was refused alone it has been found: that
+/// it is tried again is counted by [`retries`]. Reads are extra where they ask for the
+/// victim by name, and where they ask once more for what was asked before, until the
+/// last of those changes: later ones are the sweeps'. None where nothing was refused,
+/// or the batch changes fewer names than a `full` one: it would cost less than that.
 pub(crate) fn cost(logs: &Logs, victim: &str, full: usize) -> Option<usize> {
     let refused = first_refused(logs)?;
     let names = names(refused);

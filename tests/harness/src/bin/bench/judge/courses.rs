@@ -94,6 +94,35 @@ pub(crate) fn refused(scenario: &Scenario, seen: &Culprit, named: bool) -> Vec<F
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::PUT;
+    use crate::figures::by_hand::{call, logs};
+    use crate::scenario::quick;
+    use crate::stage::Measured;
+
+    #[test]
+    fn one_change_of_a_thousand_that_nobody_saw_is_over_its_bound() {
+        let change = |number: usize| people::Change {
+            identity: format!("d{number}.example"),
+            sent: 1.0,
+            replied: 1.0,
+        };
+        let scenario = quick().swap_remove(0);
+        let unseen = |made: usize| {
+            let call = |number: usize| call(2.0, PUT, &[&format!("d{number}.example")]);
+            let span = Span { from: 0.0, to: 9.0 };
+            let seen = Interactive {
+                logs: logs((0..1_000).map(call).collect()),
+                changes: (0..made).map(change).collect(),
+                exit: None,
+                waiting: 0,
+                measured: Measured { span, cpu: 0.0, busy: 0.0 },
+            };
+            let figures = interactive(&scenario, &seen);
+            let good = |name| figures.iter().any(|one| one.name == name && one.is_good());
+            (good("interactive_p99_seconds"), good("interactive_unseen"))
+        };
+        assert_eq!((unseen(1_000), unseen(1_001)), ((true, true), (true, false)));
+    }
 
     #[test]
     fn the_time_beside_another_client_is_told_by_the_sole_users() {

@@ -94,7 +94,7 @@ mod tests {
     use crate::figures::by_hand::{asked, call, logs};
     use crate::figures::{CHANGE, Figure};
     use crate::judge::FLOORS;
-    use crate::scenario::full;
+    use crate::scenario::{Course, full};
     use crate::stage::Measured;
 
     /// What is seen of an hour at rest in which all identities are read each `pace`
@@ -139,6 +139,21 @@ mod tests {
         let figures = crate::judge::life(&scenario, &hour(&scenario, 600));
         for figure in figures.iter().filter(|figure| figure.floor.is_some()) {
             assert!(FLOORS.iter().any(|(name, _)| *name == figure.name), "{}", figure.name);
+        }
+    }
+
+    #[test]
+    fn a_restart_that_has_not_seen_all_is_over_its_bound_with_any_number_of_objects() {
+        for scenario in full().iter().filter(|scenario| scenario.course == Course::Life) {
+            let good = |unseen| {
+                let measured = Measured { span: Span { from: 0.0, to: 9.0 }, cpu: 0.0, busy: 0.0 };
+                let seen = Restart { measured, synced: 0.0, unseen, rss_peak: 0.0 };
+                let mut sheet = Sheet::of(scenario);
+                restart(&mut sheet, &Logs::default(), Some(&seen));
+                let mut figures = sheet.figures.into_iter();
+                figures.find(|figure| figure.name == "restart_unseen").unwrap().is_good()
+            };
+            assert!(good(0) && !good(1), "{scenario:?}");
         }
     }
 
