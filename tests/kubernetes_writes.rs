@@ -1,15 +1,17 @@
 //! The operator's writes to Kubernetes, on a real API server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::{ControlPlane, wait_until};
 use k8s_openapi::api::events::v1::Event;
+use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use ses_mailfrom::api::{FINALIZER, SesMailFrom, SesMailFromStatus, crds};
 use ses_mailfrom::clock::Clock;
 use ses_mailfrom::controller::{Kubernetes, ObjectError, Objects as _, Pace, Subject};
+use ses_mailfrom::lease::Leadership;
 use ses_mailfrom::plan::Notice;
 use tokio::sync::OnceCell;
 
@@ -35,7 +37,7 @@ async fn stage() -> Stage {
     let stage = Stage {
         objects: Api::namespaced(client.clone(), &namespace),
         events: Api::namespaced(client.clone(), &namespace),
-        writer: Kubernetes::new(client, "test".into(), Clock::system(), Pace::new(100.0)),
+        writer: writer(client, 100.0),
         namespace,
     };
     // A CRD is served a moment after it was accepted.
@@ -45,6 +47,12 @@ async fn stage() -> Stage {
     .await
     .unwrap();
     stage
+}
+
+/// Writes so often a second.
+fn writer(client: Client, rate: f64) -> Kubernetes {
+    let leadership = Leadership::without_election();
+    Kubernetes::new(client, "test".into(), Clock::system(), leadership, Pace::new(rate))
 }
 
 impl Stage {
@@ -175,10 +183,12 @@ async fn what_is_gone_or_made_anew_is_a_lost_race() {
 #[tokio::test]
 async fn an_object_that_is_going_takes_no_finalizer_and_goes_with_ours() {
     let stage = stage().await;
-    stage.create(&[OTHER]).await;
+    let before = stage.create(&[OTHER]).await;
     stage.objects.delete("a", &DeleteParams::default()).await.unwrap();
+    assert!(raced(&stage.writer.add_finalizer(&before).await), "it was not going yet");
     let going = stage.objects.get("a").await.unwrap();
-    assert!(raced(&stage.writer.add_finalizer(&going).await));
+    let refused = stage.writer.add_finalizer(&going).await;
+    assert!(matches!(refused, Err(ObjectError::Refused(_))), "{refused:?}");
     let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
     stage.objects.patch("a", &PatchParams::default(), &free).await.unwrap();
 
@@ -214,4 +224,23 @@ async fn events_are_accepted_and_name_the_object() {
         assert_eq!(event.regarding.unwrap().uid, object.metadata.uid);
         assert_eq!(event.reason.as_deref(), Some("ZoneNotFound"));
     }
+}
+
+#[tokio::test]
+async fn each_write_takes_a_turn_of_the_rate() {
+    let stage = stage().await;
+    let mut object = stage.create(&[]).await;
+    let about = Subject::of(&object);
+    let begun = Instant::now();
+    let writer = writer(stage.events.clone().into_client(), 4.0);
+    for region in ["eu-west-1", "us-east-1", "us-west-2"] {
+        object = writer.add_finalizer(&object).await.unwrap();
+        object = writer.apply_status(&object, &status(&[region])).await.unwrap();
+        let notice = Notice { warning: false, reason: "Succeeded", note: region.to_owned() };
+        writer.post_event(&about, &notice).await.unwrap();
+        object = writer.remove_finalizer(&object).await.unwrap();
+    }
+    // The first waits for nothing.
+    let least = Duration::from_millis(11 * 250);
+    assert!(begun.elapsed() >= least, "{:?}", begun.elapsed());
 }

@@ -12,10 +12,11 @@ use kube::{Client, Config, Resource as _};
 use serde_json::{Map, Value, json};
 
 use super::objects::{ObjectError, Objects, Subject, has_finalizer, key_of};
-use super::pace::Pace;
+use super::pace::{Pace, Turn};
 use crate::api::{FIELD_MANAGER, FINALIZER, SesMailFrom, SesMailFromStatus};
 use crate::authority::ObjectKey;
 use crate::clock::Clock;
+use crate::lease::Leadership;
 use crate::plan::Notice;
 
 /// No answer of the API server takes longer; a reconcile ends within 30 s.
@@ -24,13 +25,17 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// The API server's events accept so many characters in these.
 const NOTE_BYTES: usize = 1024;
 
-/// Writes through a client of its own, with time-outs and without retries:
-/// every object has its own back-off.
+/// A watch hears more often from the API server, which ends each after 295 s at most.
+const SILENCE: Duration = Duration::from_secs(310);
+
+/// Writes through a client of its own, with time-outs and without retries: every
+/// object has its own back-off. Nobody but the leader writes.
 #[derive(Clone)]
 pub struct Kubernetes {
     client: Client,
     instance: String,
     clock: Clock,
+    leadership: Leadership,
     /// One for all copies.
     pace: Arc<Pace>,
 }
@@ -49,23 +54,38 @@ pub fn api_client(config: &Config) -> kube::Result<Client> {
     Client::try_from(config)
 }
 
-/// A client for watches, which stay silent for minutes. The watcher notices
-/// one that has died, and waits between attempts by itself.
+/// A client for watches, which stay silent for minutes. One that has died is noticed
+/// by its silence, in a list as well; the watcher waits between attempts by itself.
 ///
 /// # Errors
 /// What is wrong with the configuration.
 pub fn watch_client(config: &Config) -> kube::Result<Client> {
     let mut config = config.clone();
     config.connect_timeout = Some(ANSWER);
-    config.read_timeout = None;
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
     config.default_retry = false;
     Client::try_from(config)
 }
 
 impl Kubernetes {
-    /// `instance` names this process in Events; its writes leave at `pace`.
-    pub fn new(client: Client, instance: String, clock: Clock, pace: Pace) -> Self {
-        Self { client, instance, clock, pace: Arc::new(pace) }
+    /// `instance` names this process in Events; its writes leave at `pace`, and only
+    /// while `leadership` says so.
+    pub fn new(
+        client: Client,
+        instance: String,
+        clock: Clock,
+        leadership: Leadership,
+        pace: Pace,
+    ) -> Self {
+        Self { client, instance, clock, leadership, pace: Arc::new(pace) }
+    }
+
+    /// Waits for the turn of one write. Whether this process leads is asked when the
+    /// turn has come: another may have been elected meanwhile.
+    async fn turn(&self) -> Result<Turn<'_>, ObjectError> {
+        let turn = self.pace.turn().await?;
+        if self.leadership.leads() { Ok(turn) } else { Err(ObjectError::NotLeading) }
     }
 
     fn api(&self, key: &ObjectKey) -> Api<SesMailFrom> {
@@ -85,10 +105,10 @@ impl Kubernetes {
         let params =
             PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         let key = key_of(object);
-        let _turn = self.pace.turn().await?;
+        let _turn = self.turn().await?;
         let patched = self.api(&key).patch(key.name(), &params, &Patch::Merge(patch)).await;
-        // An object that is being deleted takes no new finalizer: 422, a lost race too.
-        patched.map_err(|error| classified(error, &[404, 409, 422]))
+        // What is invalid (422) no race has made so: one lost is a conflict before that.
+        patched.map_err(|error| classified(error, &[404, 409]))
     }
 
     /// Writes the status whole, whoever wrote what is in its place.
@@ -100,7 +120,7 @@ impl Kubernetes {
         let params =
             PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         let patch = Patch::Merge(replacing_patch(object, status));
-        let _turn = self.pace.turn().await?;
+        let _turn = self.turn().await?;
         let key = key_of(object);
         let replaced = self.api(&key).patch_status(key.name(), &params, &patch).await;
         replaced.map_err(|error| classified(error, &[404, 409]))
@@ -129,7 +149,7 @@ impl Objects for Kubernetes {
         let key = key_of(object);
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(status_patch(object, status));
-        let turn = self.pace.turn().await?;
+        let turn = self.turn().await?;
         let applied = self.api(&key).patch_status(key.name(), &params, &patch).await;
         // What follows takes a turn of its own.
         drop(turn);
@@ -149,7 +169,7 @@ impl Objects for Kubernetes {
     async fn post_event(&self, about: &Subject, notice: &Notice) -> Result<(), ObjectError> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), about.key.namespace());
         let event = event(about, notice, &self.instance, self.clock.now());
-        let _turn = self.pace.turn().await?;
+        let _turn = self.turn().await?;
         let posted = events.create(&PostParams::default(), &event).await;
         posted.map(|_| ()).map_err(|error| classified(error, &[]))
     }
@@ -265,6 +285,42 @@ mod tests {
 
     use super::*;
     use crate::controller::testing::object;
+    use crate::lease::{Moment, Uptime};
+
+    /// Writes to where nobody listens, one a second.
+    fn writer(leadership: Leadership) -> Kubernetes {
+        let config = Config::new("http://127.0.0.1:1".parse().unwrap());
+        let client = api_client(&config).unwrap();
+        let clock = Clock::from_fn(|| Timestamp::UNIX_EPOCH);
+        Kubernetes::new(client, "test".to_owned(), clock, leadership, Pace::new(1.0))
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_by_who_does_not_lead() {
+        let writer = writer(Leadership::elected(Uptime::system()));
+        let mut object = object("a", 7);
+        object.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
+        let notice = Notice { warning: false, reason: "Succeeded", note: String::new() };
+        let refused = [
+            writer.add_finalizer(&object).await.map(drop),
+            writer.remove_finalizer(&object).await.map(drop),
+            writer.apply_status(&object, &SesMailFromStatus::default()).await.map(drop),
+            writer.replace_status(&object, &SesMailFromStatus::default()).await.map(drop),
+            writer.post_event(&Subject::of(&object), &notice).await,
+        ];
+        let not_leading = |write: &_| matches!(write, Err(ObjectError::NotLeading));
+        assert!(refused.iter().all(not_leading), "{refused:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leads_no_more_when_its_turn_comes_writes_nothing() {
+        let begun = tokio::time::Instant::now();
+        let leadership = Leadership::elected(Uptime::from_fn(move || Moment::at(begun.elapsed())));
+        leadership.extend(Moment::at(Duration::from_millis(1_500)));
+        let writer = writer(leadership);
+        let turns = [writer.turn().await, writer.turn().await, writer.turn().await];
+        assert!(matches!(turns, [Ok(_), Ok(_), Err(ObjectError::NotLeading)]), "{turns:?}");
+    }
 
     #[test]
     fn status_is_applied_alone_and_conditionally() {

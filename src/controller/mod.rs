@@ -10,7 +10,6 @@ mod caches;
 mod changes;
 mod claimant;
 mod kubernetes;
-mod led;
 mod live;
 mod lookups;
 mod memories;
@@ -30,12 +29,12 @@ mod store;
 #[cfg(test)]
 mod testing;
 mod transitions;
+mod unreadables;
 mod watch;
 mod watched;
 
 pub use claimant::claimant;
 pub use kubernetes::{Kubernetes, api_client, watch_client};
-pub use led::Led;
 pub use live::Live;
 pub use memories::Memories;
 pub use objects::{ObjectError, Objects, Subject, has_finalizer, key_of};

@@ -17,13 +17,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tracing::{Instrument as _, debug, info_span, warn};
+use tracing::{Instrument as _, info_span, warn};
 
 use super::caches;
 use super::kubernetes::{Kubernetes, api_client, watch_client};
-use super::led::Led;
 use super::memories::Memories;
-use super::objects::{ObjectError, Objects as _};
 use super::outside::Outside;
 use super::pace::Pace;
 use super::policies::WatchedPolicy;
@@ -31,13 +29,13 @@ use super::queue::Queue;
 use super::reconcile::{Reconciler, Wake, planner};
 use super::schedule::Woken;
 use super::store::Store;
+use super::unreadables::Unreadables;
 use super::watch::{self, Audience, Watch};
 use super::watched::{Unreadable, Watched};
-use crate::api::Reason;
 use crate::authority::ObjectKey;
 use crate::clock::Clock;
 use crate::lease::Leadership;
-use crate::plan::{Notice, Settings};
+use crate::plan::Settings;
 use crate::telemetry::{Health, Listener, Metrics, Population, Shown, serve};
 
 /// How often what is held is moved together, if much of it is new.
@@ -110,22 +108,17 @@ pub async fn run<X: Outside>(
         let watches = state.watches.get_or_init(|| Watches::new(&options.namespaces));
         let (waker, woken) = unbounded_channel();
         let pace = Pace::new(options.kube_api_rate);
-        let writer =
-            Kubernetes::new(client.clone(), options.instance.clone(), Clock::system(), pace);
-        let writer = Led::new(writer, options.leadership.clone());
-        let audience = Arc::new(Told {
-            waker: waker.clone(),
-            objects: writer.clone(),
-            store: Arc::clone(store),
-            leadership: options.leadership.clone(),
-            metrics: metrics.clone(),
-        });
+        let (instance, leadership) = (options.instance.clone(), options.leadership.clone());
+        let writer = Kubernetes::new(client.clone(), instance, Clock::system(), leadership, pace);
+        let (waking, counting) = (waker.clone(), Arc::clone(&metrics));
+        let unreadables = Unreadables::default();
+        let audience = Arc::new(Told { waker: waking, unreadables, metrics: counting });
         // Fails only once the queue is gone, and then nobody has to be woken.
         let news = move |key: &ObjectKey| drop(waker.send(Woken { key: key.clone(), news: true }));
         let wake: Wake = Arc::new(news);
         let reconciler = Reconciler {
             outside: outside(Arc::clone(&wake), &metrics, &owner_id),
-            objects: writer,
+            objects: writer.clone(),
             store: Arc::clone(store),
             memories: Memories::default(),
             settings: options.settings.clone(),
@@ -139,6 +132,7 @@ pub async fn run<X: Outside>(
             () = reconcile_all(&options, watches, woken, Arc::new(reconciler), &stop) => Ok(()),
             () = watching => Err(RunError::Watch),
             never = pack(store) => match never {},
+            never = audience.unreadables.tell(&writer, store, &options.leadership) => match never {},
         }
     };
     tokio::select! {
@@ -248,7 +242,7 @@ async fn reconcile_all<X: Outside>(
     options: &Options,
     watches: &Watches,
     mut woken: UnboundedReceiver<Woken>,
-    reconciler: Arc<Reconciler<Led<Kubernetes>, X>>,
+    reconciler: Arc<Reconciler<Kubernetes, X>>,
     stop: &Receiver<bool>,
 ) {
     let leads = async {
@@ -317,9 +311,7 @@ async fn owner_id(options: &Options, client: &Client) -> String {
 /// What the watches tell goes to the queue, and to the person concerned.
 struct Told {
     waker: UnboundedSender<Woken>,
-    objects: Led<Kubernetes>,
-    store: Arc<Store>,
-    leadership: Leadership,
+    unreadables: Unreadables,
     metrics: Arc<Metrics>,
 }
 
@@ -335,26 +327,9 @@ impl Audience for Told {
     }
 
     fn unreadable(&self, object: Unreadable) {
-        let Unreadable { subject, version, error } = object;
-        warn!(object = %subject.key, error, "Could not parse an object; it is left alone");
+        let (key, error) = (&object.subject.key, &object.error);
+        warn!(object = %key, error, "Could not parse an object; it is left alone");
         self.metrics.unreadable();
-        let (objects, leadership) = (self.objects.clone(), self.leadership.clone());
-        let store = Arc::clone(&self.store);
-        let note = format!("the object does not parse and is left alone: {error}");
-        tokio::spawn(async move {
-            leadership.gained().await;
-            if !store.is_unreadable(&subject.key, &version) {
-                return;
-            }
-            let reason = Reason::InvalidSpec.as_str();
-            let notice = Notice { warning: true, reason, note };
-            match objects.post_event(&subject, &notice).await {
-                Ok(()) => {}
-                Err(error @ ObjectError::NotLeading) => {
-                    debug!(object = %subject.key, %error, "Could not post an Event");
-                }
-                Err(error) => warn!(object = %subject.key, %error, "Could not post an Event"),
-            }
-        });
+        self.unreadables.add(object);
     }
 }

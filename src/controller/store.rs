@@ -122,8 +122,9 @@ impl Store {
         let mut known = self.lock();
         // Gone meanwhile, or made anew under the same name: the watch knows better.
         let held = known.held.get(&key).map(Held::open);
-        let current =
-            held.is_some_and(|held| held.is(&object) && is_newer(version(&object), &held.version));
+        let current = held.is_some_and(|held| {
+            held.is(&object) && (is_newer(version(&object), &held.version) || has_gone(&object))
+        });
         if current { self.hold(&mut known, &key, &object) } else { BTreeSet::new() }
     }
 
@@ -360,6 +361,13 @@ fn version(object: &SesMailFrom) -> &str {
     object.metadata.resource_version.as_deref().unwrap_or_default()
 }
 
+/// Whether the write that this is the reply to has removed the object with its last
+/// finalizer: such a reply has the version of before.
+fn has_gone(object: &SesMailFrom) -> bool {
+    let metadata = &object.metadata;
+    metadata.deletion_timestamp.is_some() && metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
+}
+
 /// Whether resource version `a` is newer than `b` (comparable as integers
 /// since Kubernetes 1.35, and in practice always). Versions of another
 /// form are taken as newer when they differ.
@@ -374,10 +382,11 @@ fn is_newer(a: &str, b: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use jiff::Timestamp;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
     use serde_json::json;
 
     use super::*;
+    use crate::api::FINALIZER;
     use crate::controller::testing::{key, object, permit, watched};
 
     fn store() -> Store {
@@ -494,6 +503,22 @@ mod tests {
         store.saw(watched(&anew));
         store.wrote(object("a", 8));
         assert_eq!(held_version(&store, "a"), "7");
+    }
+
+    #[test]
+    fn what_went_with_its_last_finalizer_claims_nothing_before_the_watch_shows_it() {
+        let store = store();
+        let mut leaving = object("a", 5);
+        leaving.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        leaving.metadata.finalizers = Some(vec![FINALIZER.into()]);
+        store.saw(watched(&leaving));
+        assert!(store.view(&key("a")).is_some());
+        let gone = SesMailFrom {
+            metadata: ObjectMeta { finalizers: None, ..leaving.metadata.clone() },
+            ..leaving
+        };
+        store.wrote(gone);
+        assert!(store.view(&key("a")).is_none());
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Leadership {
     }
 
     /// It leads until then.
-    pub(super) fn extend(&self, until: Moment) {
+    pub(crate) fn extend(&self, until: Moment) {
         let nanos = u64::try_from(until.since_start().as_nanos()).unwrap_or(u64::MAX);
         self.0.until.store(nanos, Ordering::SeqCst);
         self.0.elected.send_if_modified(|elected| !std::mem::replace(elected, true));

@@ -7,10 +7,11 @@ use aws_simulator::{
     ACCOUNT, BehaviorPut, CheckSchedule, Config, EventKind, MailFromStatus, PARENT, RESOLVER,
     RecordType, Route53Config, Sending as Sent, SesConfig,
 };
+use harness::audit::Request;
 use serde_json::{Value, json};
 use ses_mailfrom::api::Sending;
 
-use crate::stage::{DOMAIN, NAME, REGIONS, Stage, ZONE, instant, region};
+use crate::stage::{DOMAIN, LIMIT, NAME, REGIONS, Stage, ZONE, instant, region};
 use crate::story::{
     CHANGE, DEFAULT, PUT, REJECT, became, behaviors, puts, reaches, values, was_rejected,
 };
@@ -223,6 +224,40 @@ async fn a_success_lost_to_reject_message_is_rescued_once_and_not_risked_again()
     stage.world("the default, as asked for", lowered).await;
     stage.aws.advance(FIRST_LOOK);
     stage.ready("example").await;
+}
+
+#[tokio::test]
+async fn an_object_costs_one_finalizer_four_statuses_and_two_events_on_its_way_to_ready() {
+    let config = Config { route53: Route53Config::default(), ..patient() };
+    let stage = Stage::with("cost", config).await;
+    let operator = stage.operator().await;
+    stage.apply("example", json!({"regions": [{"name": "us-east-1"}]})).await;
+    stage.condition("example", "Ready", "False WaitingForDNS").await;
+    stage.aws.advance(stage.aws.with(|world| world.config().route53.in_sync_after));
+    stage.condition("example", "Ready", "False Pending").await;
+    stage.aws.advance(FIRST_LOOK);
+    stage.ready("example").await;
+    // What it still has to write, it has written then.
+    operator.stop(LIMIT).await.expect("an exit code");
+
+    let user = stage.launch.deployment().user();
+    let mut requests = stage.plane.requests_of(&user).expect("the audit log");
+    requests.retain(|request| request.namespace == stage.namespace);
+    let count = |verb: &str, resource: &str, subresource: &str| {
+        let of = |request: &&Request| {
+            request.verb == verb
+                && request.resource == resource
+                && request.subresource == subresource
+        };
+        requests.iter().filter(of).count()
+    };
+    assert_eq!(count("patch", "sesmailfroms", ""), 1, "the finalizer");
+    let statuses = count("patch", "sesmailfroms", "status");
+    assert!((3..=4).contains(&statuses), "{statuses} statuses");
+    assert_eq!(count("create", "events", ""), 2, "published, and verified");
+    let lists = requests.iter().filter(|request| request.verb == "list");
+    let lists: Vec<&str> = lists.map(|request| request.uri.as_str()).collect();
+    assert!(!lists.is_empty() && lists.iter().all(|uri| uri.contains("limit=500")), "{lists:?}");
 }
 
 #[tokio::test]

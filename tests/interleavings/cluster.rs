@@ -191,9 +191,8 @@ impl State {
             self.objects.remove(&name);
             self.version += 1;
             self.told(name, None);
-            let mut gone = object;
-            gone.metadata.resource_version = Some(self.version.to_string());
-            return gone;
+            // Its end is no version of it, as seen by who brought it about.
+            return object;
         }
         if object == *old { object } else { self.store(object) }
     }
