@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::objects::{ObjectError, Objects};
@@ -16,7 +17,7 @@ use crate::plan::{Effect, Fault, WriteFault};
 use crate::telemetry::Drift;
 
 /// How far the effects of a plan came.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Debug, Default)]
 pub(super) struct Applied {
     /// What stopped them.
     pub stop: Option<Stop>,
@@ -27,12 +28,31 @@ pub(super) struct Applied {
 }
 
 /// Why effects were not done to the end.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub(super) enum Stop {
     /// The next has no permit yet, or another change at its name must end first.
     Blocked,
     /// One failed; the memory says which and why.
     Failed,
+    /// The object was not written.
+    Unwritten(ObjectError),
+    /// They have taken long.
+    Late,
+}
+
+impl From<ObjectError> for Stop {
+    fn from(error: ObjectError) -> Self {
+        Self::Unwritten(error)
+    }
+}
+
+/// What an effect has done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Done {
+    Nothing,
+    /// The object was written.
+    Written,
+    ToldAws,
 }
 
 /// An effect, and the permit that a put needs once there is one.
@@ -79,56 +99,73 @@ impl<X: Outside> From<Effect> for Step<X> {
 }
 
 impl<O: Objects, X: Outside> Reconciler<O, X> {
-    /// Runs effects until all are done or one is not. Each write to the object
-    /// rests on the reply to the one before.
+    /// Runs effects until all are done or one is not, and begins none after `late` but
+    /// the first. Each write to the object rests on the reply to the one before.
     pub(super) async fn apply(
         &self,
         object: &Arc<SesMailFrom>,
         effects: Vec<Effect>,
-    ) -> Result<Applied, ObjectError> {
+        late: Instant,
+    ) -> Applied {
         let mut object = Arc::clone(object);
         let mut steps: VecDeque<Step<X>> = effects.into_iter().map(Step::from).collect();
         let mut applied = Applied::default();
         while let Some(step) = steps.pop_front() {
-            let told = match step {
-                Step::AddFinalizer => {
-                    object = self.took(self.objects.add_finalizer(&object).await?);
-                    info!("Added the finalizer");
-                    Ok(false)
-                }
-                Step::RemoveFinalizer => {
-                    object = self.took(self.objects.remove_finalizer(&object).await?);
-                    info!("Removed the finalizer");
-                    Ok(false)
-                }
-                Step::LeaveInPlace(what) => {
-                    object = self.took(self.objects.remove_finalizer(&object).await?);
-                    warn!(what, "Removed the finalizer and left what stands in place");
-                    self.metrics.left_in_place();
-                    Ok(false)
-                }
-                Step::WriteStatus(status) => {
-                    if self.permits_until_next_status(steps.make_contiguous()) {
-                        object = self.took(self.objects.apply_status(&object, &status).await?);
-                        Ok(false)
-                    } else {
-                        Err(Stop::Blocked)
-                    }
-                }
-                Step::Change(step) => match self.hand_over(&object, step) {
-                    Handed::New => Ok(true),
-                    Handed::Already => continue,
-                    Handed::Refused => Err(Stop::Blocked),
-                },
-                Step::Put(step) => self.put_mail_from(&object, step).await.map(|()| true),
-            };
-            match told {
-                Ok(told) => applied.told_aws |= told,
-                Err(stop) => return Ok(Applied { stop: Some(stop), ..applied }),
+            if applied.advanced && Instant::now() >= late {
+                return Applied { stop: Some(Stop::Late), ..applied };
             }
-            applied.advanced = true;
+            match self.take(&mut object, step, steps.make_contiguous()).await {
+                Ok(Done::Nothing) => {}
+                Ok(done) => {
+                    applied.advanced = true;
+                    applied.told_aws |= done == Done::ToldAws;
+                }
+                Err(stop) => return Applied { stop: Some(stop), ..applied },
+            }
         }
-        Ok(applied)
+        applied
+    }
+
+    /// Takes a step; `next` are those behind it.
+    async fn take(
+        &self,
+        object: &mut Arc<SesMailFrom>,
+        step: Step<X>,
+        next: &mut [Step<X>],
+    ) -> Result<Done, Stop> {
+        match step {
+            Step::AddFinalizer => {
+                *object = self.took(self.objects.add_finalizer(object).await?);
+                info!("Added the finalizer");
+            }
+            Step::RemoveFinalizer => {
+                *object = self.took(self.objects.remove_finalizer(object).await?);
+                info!("Removed the finalizer");
+            }
+            Step::LeaveInPlace(what) => {
+                *object = self.took(self.objects.remove_finalizer(object).await?);
+                warn!(what, "Removed the finalizer and left what stands in place");
+                self.metrics.left_in_place();
+            }
+            Step::WriteStatus(status) => {
+                if !self.permits_until_next_status(next) {
+                    return Err(Stop::Blocked);
+                }
+                *object = self.took(self.objects.apply_status(object, &status).await?);
+            }
+            Step::Change(step) => {
+                return match self.hand_over(object, step) {
+                    Handed::New => Ok(Done::ToldAws),
+                    Handed::Already => Ok(Done::Nothing),
+                    Handed::Refused => Err(Stop::Blocked),
+                };
+            }
+            Step::Put(step) => {
+                self.put_mail_from(object, step).await?;
+                return Ok(Done::ToldAws);
+            }
+        }
+        Ok(Done::Written)
     }
 
     fn took(&self, reply: SesMailFrom) -> Arc<SesMailFrom> {

@@ -31,7 +31,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         let Endings { ended, on_its_way } = self.outside.endings(&key_of(object));
         let mut came = Came { failed: false, on_its_way };
         for (place, result) in ended {
-            came.failed |= self.ended(object, &place, result) == Err(Stop::Failed);
+            came.failed |= self.ended(object, &place, result).is_err();
         }
         came
     }

@@ -29,8 +29,8 @@ use crate::telemetry::{Metrics, Verdict};
 const ROUNDS: usize = 8;
 /// How often a plan may ask for more before it has to make do.
 const QUESTION_ROUNDS: usize = 32;
-/// A reconcile that took this long gives way; with the time-out of one call on
-/// top it ends within 30 s.
+/// A reconcile that took this long gives way, between any two of its effects; with the
+/// time-out of one on top it ends within 30 s.
 const LONG: Duration = Duration::from_secs(15);
 
 /// Decides what to do, as [`plan::plan`] does.
@@ -110,6 +110,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
     }
 
     async fn advance(&self, key: &ObjectKey, started: Instant) -> Result<Outcome, ObjectError> {
+        let late = started + LONG;
         let mut failed_before = false;
         for _ in 0..ROUNDS {
             let Some((object, standing)) = self.store.view(key) else {
@@ -136,19 +137,21 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
 
             let mut awaits_writes = false;
             if !effects.is_empty() {
-                let Applied { stop, advanced, told_aws } = self.apply(&object, effects).await?;
+                let Applied { stop, advanced, told_aws } = self.apply(&object, effects, late).await;
                 if (stop.is_none() && advanced) || told_aws {
                     self.post(&object, &notices).await;
                 }
                 match stop {
+                    Some(Stop::Unwritten(error)) => return Err(error),
                     // Once, the next plan may go on elsewhere; twice is enough for now.
                     Some(Stop::Failed) if failed_before => return Ok(Outcome::write_failed(wake)),
                     Some(Stop::Failed) => failed_before = true,
                     // For permits, or for what was handed over.
                     Some(Stop::Blocked) | None => awaits_writes = !advanced,
+                    Some(Stop::Late) => {}
                 }
                 if !awaits_writes {
-                    if started.elapsed() > LONG {
+                    if Instant::now() >= late {
                         break;
                     }
                     continue;

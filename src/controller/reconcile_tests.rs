@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::objects::{ObjectError, has_finalizer, key_of};
 use super::reconcile::{Again, Outcome};
@@ -445,4 +446,31 @@ fn status_in(region: &str) -> Box<SesMailFromStatus> {
         "regions": [{"name": region, "sending": "Unknown"}],
     }))
     .unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_whose_effects_take_long_gives_way_between_them() {
+    let bench =
+        bench(|world| Plan { effects: (0..32).map(|_| put(world)).collect(), ..Plan::default() });
+    *bench.put_takes.lock().unwrap() = Duration::from_secs(5);
+    let begun = Instant::now();
+    let outcome = bench.reconcile().await;
+    assert_eq!(outcome, Outcome { verdict: Verdict::Requeued, again: Again::Now });
+    assert!(begun.elapsed() <= Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert_eq!(bench.log(), ["put us-east-1 bounce.example.com"; 3]);
+}
+
+#[tokio::test]
+async fn what_aws_was_told_is_told_of_though_the_object_was_not_written() {
+    let bench = bench(|world| Plan {
+        effects: vec![put(world), Effect::WriteStatus(status("after"))],
+        notices: notice(),
+        ..Plan::default()
+    });
+    bench.replies.lock().unwrap().push_back(ObjectError::Raced("changed".into()));
+    let outcome = bench.reconcile().await;
+    let expected =
+        ["put us-east-1 bounce.example.com", "status after at 5", "event uid-a Published"];
+    assert_eq!(bench.log(), expected);
+    assert_eq!(outcome, Outcome { verdict: Verdict::Raced, again: Again::BackOff });
 }

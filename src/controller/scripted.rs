@@ -105,6 +105,8 @@ pub(super) struct Scripted {
     answers: Answers,
     /// How many are left to give.
     permits: Arc<Mutex<usize>>,
+    /// How long each put takes.
+    put_takes: Arc<Mutex<Duration>>,
     changes: Arc<Mutex<Changes>>,
 }
 
@@ -207,6 +209,10 @@ impl Outside for Scripted {
         _: BehaviorOnMxFailure,
     ) -> Result<(), Fault> {
         self.log(format!("put {region} {}", mail_from.unwrap()));
+        let takes = *self.put_takes.lock().unwrap();
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         Ok(())
     }
 }
@@ -216,6 +222,7 @@ pub(super) struct Bench {
     pub(super) replies: Arc<Mutex<VecDeque<ObjectError>>>,
     pub(super) answers: Answers,
     pub(super) permits: Arc<Mutex<usize>>,
+    pub(super) put_takes: Arc<Mutex<Duration>>,
     pub(super) changes: Arc<Mutex<Changes>>,
     pub(super) woken: Arc<Mutex<Vec<ObjectKey>>>,
     pub(super) reconciler: Reconciler<InMemory, Scripted>,
@@ -252,6 +259,7 @@ pub(super) fn bench(planner: impl Fn(&World<'_>) -> Plan + Send + Sync + 'static
         log: Arc::clone(&log),
         answers,
         permits: Arc::new(Mutex::new(usize::MAX)),
+        put_takes: Arc::default(),
         changes: Arc::default(),
     };
     let store = Arc::new(Store::new("owner".into(), Regions::default()));
@@ -264,6 +272,7 @@ pub(super) fn bench(planner: impl Fn(&World<'_>) -> Plan + Send + Sync + 'static
         replies: Arc::clone(&objects.replies),
         answers: Arc::clone(&outside.answers),
         permits: Arc::clone(&outside.permits),
+        put_takes: Arc::clone(&outside.put_takes),
         changes: Arc::clone(&outside.changes),
         woken,
         reconciler: Reconciler {
