@@ -1,6 +1,6 @@
 //! Runs the effects of a plan, one at a time and in order.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -30,8 +30,10 @@ pub(super) struct Applied {
 /// Why effects were not done to the end.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// The next has no permit yet, or another change at its name must end first.
+    /// Another change at the next one's name must end first.
     Blocked,
+    /// The next has no permit yet. The regions of all puts that have none.
+    NoPermit(BTreeSet<Region>),
     /// One failed; the memory says which and why.
     Failed,
     /// The object was not written.
@@ -149,7 +151,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
             }
             Step::WriteStatus(status) => {
                 if !self.permits_until_next_status(next) {
-                    return Err(Stop::Blocked);
+                    return Err(Stop::NoPermit(self.without_permit(next)));
                 }
                 *object = self.took(self.objects.apply_status(object, &status).await?);
             }
@@ -160,7 +162,12 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
                     Handed::Refused => Err(Stop::Blocked),
                 };
             }
-            Step::Put(step) => {
+            Step::Put(mut step) => {
+                if !step.obtain(&self.outside) {
+                    let mut regions = self.without_permit(next);
+                    regions.insert(step.region);
+                    return Err(Stop::NoPermit(regions));
+                }
                 self.put_mail_from(object, step).await?;
                 return Ok(Done::ToldAws);
             }
@@ -193,10 +200,24 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         true
     }
 
-    async fn put_mail_from(&self, object: &SesMailFrom, mut step: PutStep<X>) -> Result<(), Stop> {
-        step.obtain(&self.outside);
+    /// The regions of puts that have no permit, which has been asked for.
+    fn without_permit(&self, steps: &mut [Step<X>]) -> BTreeSet<Region> {
+        let puts = steps.iter_mut().filter_map(|step| match step {
+            Step::Put(step) => Some(step),
+            _ => None,
+        });
+        let mut regions = BTreeSet::new();
+        for put in puts {
+            if !put.obtain(&self.outside) {
+                regions.insert(put.region.clone());
+            }
+        }
+        regions
+    }
+
+    async fn put_mail_from(&self, object: &SesMailFrom, step: PutStep<X>) -> Result<(), Stop> {
         let PutStep { permit, grant, region, mail_from, behavior, repair } = step;
-        let permit = permit.ok_or(Stop::Blocked)?;
+        let Some(permit) = permit else { return Err(Stop::NoPermit([region].into())) };
         let place = grant.place().clone();
         let put = self.outside.put_mail_from(permit, grant, &region, mail_from.as_ref(), behavior);
         self.settle(object, &place, repair, put.await)?;

@@ -1,7 +1,7 @@
 //! One reconcile: observe, plan, apply, and plan again until there is nothing
 //! to do now; then report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +20,9 @@ use crate::api::{Reason, SesMailFrom, SesMailFromStatus};
 use crate::authority::{Look, ObjectKey, Service, Standing};
 use crate::aws;
 use crate::clock::Clock;
+use crate::mail::Region;
 use crate::plan::{
-    self, Answer, Facts, Fault, Notice, Plan, Question, Settings, Upkeep, Value, World,
+    self, Answer, Effect, Facts, Fault, Notice, Plan, Question, Settings, Upkeep, Value, World,
 };
 use crate::telemetry::{Metrics, Verdict};
 
@@ -83,6 +84,28 @@ pub struct Outcome {
     pub again: Again,
 }
 
+/// What a reconcile has met so far.
+struct Met {
+    /// When it gives way.
+    late: Instant,
+    /// A write to AWS has failed.
+    failed: bool,
+    /// Where a put had no permit.
+    no_permit: BTreeSet<Region>,
+}
+
+/// What follows effects.
+enum Next {
+    /// Another plan.
+    Plan,
+    /// Nothing, until what they wait for is there.
+    Wait,
+    /// The end: writes have failed twice.
+    Fail,
+    /// The end: it has taken long.
+    GiveWay,
+}
+
 /// The planner that the operator runs with.
 pub fn planner() -> Planner {
     Arc::new(plan::plan)
@@ -111,7 +134,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
 
     async fn advance(&self, key: &ObjectKey, started: Instant) -> Result<Outcome, ObjectError> {
         let late = started + LONG;
-        let mut failed_before = false;
+        let mut met = Met { late, failed: false, no_permit: BTreeSet::new() };
         for _ in 0..ROUNDS {
             let Some((object, standing)) = self.store.view(key) else {
                 self.memories.forget(key);
@@ -119,42 +142,29 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
                 return Ok(Outcome { verdict: Verdict::Settled, again: Again::WhenWoken });
             };
             let came = self.take_endings(&object);
-            if came.failed && failed_before {
+            if came.failed && met.failed {
                 return Ok(Outcome::write_failed(None));
             }
-            failed_before |= came.failed;
+            met.failed |= came.failed;
             if came.on_its_way {
-                return Ok(self.rest(true, failed_before, None));
+                return Ok(self.rest(true, met.failed, None));
             }
-            let (plan, awaits_answer) = self.decide(&object, &standing);
+            let (plan, awaits_answer) = self.decide(&object, &standing, &met.no_permit);
             let Plan { effects, undecided, report, mut notices, watch, wake, mut memory, .. } =
                 plan;
             let withdrawn = self.withdraw(&object, &effects, &undecided, &mut memory);
             self.memories.keep(&object, memory);
             if !withdrawn {
-                return Ok(self.rest(true, failed_before, wake));
+                return Ok(self.rest(true, met.failed, wake));
             }
 
-            let mut awaits_writes = false;
-            if !effects.is_empty() {
-                let Applied { stop, advanced, told_aws } = self.apply(&object, effects, late).await;
-                if (stop.is_none() && advanced) || told_aws {
-                    self.post(&object, &notices).await;
-                }
-                match stop {
-                    Some(Stop::Unwritten(error)) => return Err(error),
-                    // Once, the next plan may go on elsewhere; twice is enough for now.
-                    Some(Stop::Failed) if failed_before => return Ok(Outcome::write_failed(wake)),
-                    Some(Stop::Failed) => failed_before = true,
-                    // For permits, or for what was handed over.
-                    Some(Stop::Blocked) | None => awaits_writes = !advanced,
-                    Some(Stop::Late) => {}
-                }
-                if !awaits_writes {
-                    if Instant::now() >= late {
-                        break;
-                    }
-                    continue;
+            let awaits_writes = !effects.is_empty();
+            if awaits_writes {
+                match self.act(&object, effects, &notices, &mut met).await? {
+                    Next::Plan => continue,
+                    Next::Wait => {}
+                    Next::Fail => return Ok(Outcome::write_failed(wake)),
+                    Next::GiveWay => break,
                 }
                 // They speak of effects that were not done.
                 notices.clear();
@@ -165,16 +175,61 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
             let due = self.watch(&standing, &watch);
             let wake = [wake, due].into_iter().flatten().min();
             let waits = awaits_answer || awaits_writes;
-            return Ok(self.rest(waits, failed_before, wake));
+            return Ok(self.rest(waits, met.failed, wake));
         }
         Ok(Outcome { verdict: Verdict::Requeued, again: Again::Now })
     }
 
+    /// Runs effects and tells of them.
+    async fn act(
+        &self,
+        object: &Arc<SesMailFrom>,
+        effects: Vec<Effect>,
+        notices: &[Notice],
+        met: &mut Met,
+    ) -> Result<Next, ObjectError> {
+        let puts = regions_put(&effects);
+        let Applied { stop, advanced, told_aws } = self.apply(object, effects, met.late).await;
+        if (stop.is_none() && advanced) || told_aws {
+            self.post(object, notices).await;
+        }
+        let waits = match stop {
+            Some(Stop::Unwritten(error)) => return Err(error),
+            // Once, the next plan may go on elsewhere; twice is enough for now.
+            Some(Stop::Failed) if met.failed => return Ok(Next::Fail),
+            Some(Stop::Failed) => {
+                met.failed = true;
+                false
+            }
+            // For what was handed over.
+            Some(Stop::Blocked) | None => !advanced,
+            Some(Stop::NoPermit(regions)) => {
+                // The next plan puts first where there are permits.
+                let elsewhere = !puts.is_subset(&regions) && regions != met.no_permit;
+                met.no_permit = regions;
+                !advanced && !elsewhere
+            }
+            Some(Stop::Late) => false,
+        };
+        Ok(if waits {
+            Next::Wait
+        } else if Instant::now() >= met.late {
+            Next::GiveWay
+        } else {
+            Next::Plan
+        })
+    }
+
     /// Plans, asking whatever the plan asks for, until it has no new question.
     /// Tells also whether an answer is still on its way.
-    fn decide(&self, object: &SesMailFrom, standing: &Standing) -> (Plan, bool) {
+    fn decide(
+        &self,
+        object: &SesMailFrom,
+        standing: &Standing,
+        no_permit: &BTreeSet<Region>,
+    ) -> (Plan, bool) {
         let memory = self.memories.of(object);
-        let mut facts = Facts::default();
+        let mut facts = Facts { no_permit: no_permit.clone(), ..Facts::default() };
         let mut plan = self.plan(object, standing, &facts, &memory);
         for _ in 0..QUESTION_ROUNDS {
             let new = |(question, not_before): &(&Question, &Timestamp)| {
@@ -318,6 +373,15 @@ impl Outcome {
     fn write_failed(wake: Option<Timestamp>) -> Self {
         Self { verdict: Verdict::WriteFailed, again: wake.map_or(Again::BackOff, Again::At) }
     }
+}
+
+/// The regions in which effects put.
+fn regions_put(effects: &[Effect]) -> BTreeSet<Region> {
+    let put = |effect: &Effect| match effect {
+        Effect::PutMailFrom { region, .. } => Some(region.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(put).collect()
 }
 
 /// What a question looks at.

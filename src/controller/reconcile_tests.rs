@@ -39,10 +39,15 @@ fn change(world: &World<'_>, repair: bool) -> Effect {
 }
 
 fn put(world: &World<'_>) -> Effect {
-    let grant = world.standing.claim(&Place::Region(region()), None).unwrap();
+    put_in(world, region())
+}
+
+fn put_in(world: &World<'_>, region: Region) -> Effect {
+    // The one region that the object names is enough for the driver.
+    let grant = world.standing.claim(&Place::Region(self::region()), None).unwrap();
     Effect::PutMailFrom {
         grant,
-        region: region(),
+        region,
         mail_from: Some(name()),
         behavior: BehaviorOnMxFailure::UseDefaultValue,
         repair: false,
@@ -206,6 +211,43 @@ async fn without_a_permit_nothing_is_written_ahead_and_the_report_is_made() {
     assert_eq!(outcome.again, Again::At(resync), "should the wake be lost");
     bench.reconcile().await;
     assert_eq!(bench.log(), [""; 0], "a report that is written is not written again");
+}
+
+/// Puts in each region that has not been put, each behind a status of its own, first
+/// where there are permits.
+fn each_region(regions: &[&str]) -> impl Fn(&World<'_>) -> Plan + Send + Sync + 'static {
+    let regions: Vec<Region> =
+        regions.iter().map(|name| Regions::default().get(name).unwrap()).collect();
+    move |world| {
+        let done =
+            |region: &Region| named(world).is_some_and(|said| said.contains(region.as_str()));
+        let mut left: Vec<_> = regions.iter().filter(|region| !done(region)).collect();
+        left.sort_by_key(|region| world.facts.no_permit.contains(region));
+        let mut said = named(world).unwrap_or_default().to_owned();
+        let mut effects = Vec::new();
+        for region in left {
+            said = format!("{said} {region}");
+            effects.push(Effect::WriteStatus(status(&said)));
+            effects.push(put_in(world, region.clone()));
+        }
+        Plan { effects, ..Plan::default() }
+    }
+}
+
+#[tokio::test]
+async fn a_region_without_a_permit_holds_up_no_other() {
+    let regions = ["eu-west-1", "us-east-1", "us-west-2"];
+    let bench = bench(each_region(&regions));
+    let exhausted = regions[..2].iter().map(|name| Regions::default().get(name).unwrap());
+    bench.exhausted.lock().unwrap().extend(exhausted);
+    let outcome = bench.reconcile().await;
+    let expected = ["status  us-west-2 at 5", "put us-west-2 bounce.example.com"];
+    assert_eq!(bench.log(), expected);
+    assert_eq!(outcome.verdict, Verdict::Waiting);
+    bench.exhausted.lock().unwrap().clear();
+    bench.reconcile().await;
+    let puts: Vec<_> = bench.log().into_iter().filter(|what| what.starts_with("put")).collect();
+    assert_eq!(puts, ["put eu-west-1 bounce.example.com", "put us-east-1 bounce.example.com",]);
 }
 
 #[tokio::test]

@@ -105,6 +105,8 @@ pub(super) struct Scripted {
     answers: Answers,
     /// How many are left to give.
     permits: Arc<Mutex<usize>>,
+    /// Where there is none to give.
+    exhausted: Arc<Mutex<BTreeSet<Region>>>,
     /// How long each put takes.
     put_takes: Arc<Mutex<Duration>>,
     changes: Arc<Mutex<Changes>>,
@@ -146,8 +148,8 @@ impl Outside for Scripted {
 
     fn unwatch(&self, _: &ObjectKey) {}
 
-    fn put_permit(&self, _: &Grant, _: &Region) -> Option<()> {
-        self.permit()
+    fn put_permit(&self, _: &Grant, region: &Region) -> Option<()> {
+        if self.exhausted.lock().unwrap().contains(region) { None } else { self.permit() }
     }
 
     fn change_records(&self, grant: Grant, batch: &Arc<ChangeBatch>) -> Handed {
@@ -222,6 +224,7 @@ pub(super) struct Bench {
     pub(super) replies: Arc<Mutex<VecDeque<ObjectError>>>,
     pub(super) answers: Answers,
     pub(super) permits: Arc<Mutex<usize>>,
+    pub(super) exhausted: Arc<Mutex<BTreeSet<Region>>>,
     pub(super) put_takes: Arc<Mutex<Duration>>,
     pub(super) changes: Arc<Mutex<Changes>>,
     pub(super) woken: Arc<Mutex<Vec<ObjectKey>>>,
@@ -259,6 +262,7 @@ pub(super) fn bench(planner: impl Fn(&World<'_>) -> Plan + Send + Sync + 'static
         log: Arc::clone(&log),
         answers,
         permits: Arc::new(Mutex::new(usize::MAX)),
+        exhausted: Arc::default(),
         put_takes: Arc::default(),
         changes: Arc::default(),
     };
@@ -272,6 +276,7 @@ pub(super) fn bench(planner: impl Fn(&World<'_>) -> Plan + Send + Sync + 'static
         replies: Arc::clone(&objects.replies),
         answers: Arc::clone(&outside.answers),
         permits: Arc::clone(&outside.permits),
+        exhausted: Arc::clone(&outside.exhausted),
         put_takes: Arc::clone(&outside.put_takes),
         changes: Arc::clone(&outside.changes),
         woken,

@@ -120,7 +120,10 @@ pub(super) fn steps(scene: &Scene<'_>, mut decided: Decided, memory: Memory, hel
         effects.change(name, change);
     }
     let puts = decided.regions.iter_mut();
-    for (region, put) in puts.filter_map(|(region, plan)| Some((region, plan.put.take()?))) {
+    let mut puts: Vec<(&Region, Put)> =
+        puts.filter_map(|(region, plan)| Some((region, plan.put.take()?))).collect();
+    puts.sort_by_key(|(region, _)| scene.world.facts.no_permit.contains(region));
+    for (region, put) in puts {
         effects.put(region, put);
     }
     let Effects { names_a_place, mut plan, .. } = effects;

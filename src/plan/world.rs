@@ -165,6 +165,9 @@ pub struct Facts {
     /// Where there is none that is fresh enough: when the last good one was
     /// sent for. What is watched is read without the object being planned.
     pub last_read: BTreeMap<Question, Timestamp>,
+    /// Where a put has no permit yet. Each region has a quota of its own, so puts
+    /// elsewhere go first.
+    pub no_permit: BTreeSet<Region>,
 }
 
 /// How an answer is to be kept up while nothing has to be planned.

@@ -45,6 +45,8 @@ pub(super) struct SmallWorld {
     pub lost_changes: u32,
     /// Not answered yet.
     pub silent: BTreeSet<Question>,
+    /// Where a put has no permit.
+    pub no_permit: BTreeSet<Region>,
     /// When what cannot be read was last read without a plan.
     pub kept_up: BTreeMap<Question, Timestamp>,
     /// What was done, in order, as text.
@@ -135,6 +137,7 @@ impl SmallWorld {
             failing: BTreeMap::new(),
             lost_changes: 0,
             silent: BTreeSet::new(),
+            no_permit: BTreeSet::new(),
             kept_up: BTreeMap::new(),
             done: Vec::new(),
             notices: Vec::new(),
@@ -320,7 +323,7 @@ impl SmallWorld {
     }
 
     pub(super) fn planned(&self) -> Plan {
-        let mut facts = Facts::default();
+        let mut facts = Facts { no_permit: self.no_permit.clone(), ..Facts::default() };
         for _ in 0..12 {
             let plan = self.plan_with(&facts);
             let open: BTreeSet<_> =

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::small_world::*;
 use crate::api::RECONCILE_REQUESTED_AT;
 use crate::authority::Place;
-use crate::mail::{ChangeState, MailFromDomain, MailFromStatus, RecordType};
-use crate::plan::{Effect, Fault, WriteFault};
+use crate::mail::{ChangeState, MailFromDomain, MailFromStatus, RecordType, Regions};
+use crate::plan::{Effect, Fault, Plan, WriteFault};
 
 const SECONDS: Duration = Duration::from_secs(5);
 
@@ -155,4 +155,28 @@ fn what_a_person_must_mend_is_left_alone_for_longer_than_what_may_pass_unless_on
         world.live(SECONDS);
         assert!(world.at(NAME, &RecordType::Mx).is_some(), "transient: {transient}");
     }
+}
+
+fn puts(plan: &Plan) -> Vec<String> {
+    let put = |effect: &Effect| match effect {
+        Effect::PutMailFrom { region, .. } => Some(region.to_string()),
+        _ => None,
+    };
+    plan.effects.iter().filter_map(put).collect()
+}
+
+#[test]
+fn where_a_put_has_no_permit_those_elsewhere_go_first_and_are_announced_alone() {
+    let mut world = SmallWorld::new(TWO_REGIONS);
+    while puts(&world.planned()).is_empty() {
+        assert!(world.step(), "no put is planned");
+    }
+    assert_eq!(puts(&world.planned()), ["eu-west-1", "us-east-1"]);
+    world.no_permit.insert(Regions::default().get("eu-west-1").unwrap());
+    let plan = world.planned();
+    assert_eq!(puts(&plan), ["us-east-1", "eu-west-1"]);
+    let Some(Effect::WriteStatus(ahead)) = plan.effects.first() else { panic!("{plan:?}") };
+    let announced = ahead.regions.iter().filter(|region| region.last_put_time.is_some());
+    let announced: Vec<&str> = announced.map(|region| region.name.as_str()).collect();
+    assert_eq!(announced, ["us-east-1"]);
 }
