@@ -11,7 +11,8 @@ use crate::mail::{Change, ChangeBatch};
 const MAX_VALUES: usize = 1_000;
 /// The most characters that these values may have together.
 const MAX_CHARACTERS: usize = 32_000;
-/// So many members refused each by itself, and none accepted: the rest would be too.
+/// So many members refused each by itself, and none accepted: the rest may well be
+/// too. It is sent on as it is, and halved only once something is accepted.
 const ENOUGH_REFUSED: usize = 3;
 
 /// What changes count towards Route 53's limits of a batch.
@@ -83,6 +84,8 @@ pub(super) struct Ended {
 pub(super) struct Passage {
     /// Not decided yet. The first is sent next.
     parts: VecDeque<Vec<usize>>,
+    /// Refused as they are. Halved once something is accepted.
+    shelved: VecDeque<Vec<usize>>,
     /// How often the first was sent without having been looked at.
     busy: u32,
     accepted: bool,
@@ -93,18 +96,24 @@ impl Passage {
     /// Of a batch of so many members.
     pub(super) fn new(members: usize) -> Self {
         let parts = VecDeque::from([(0..members).collect()]);
-        Self { parts, busy: 0, accepted: false, refused: 0 }
+        Self { parts, shelved: VecDeque::new(), busy: 0, accepted: false, refused: 0 }
     }
 
     /// Whom to send next, together; `None` when all have ended.
     pub(super) fn next(&mut self) -> Option<Vec<usize>> {
-        self.parts.retain(|part| !part.is_empty());
+        for parts in [&mut self.parts, &mut self.shelved] {
+            parts.retain(|part| !part.is_empty());
+        }
+        if self.parts.is_empty() {
+            // Those whose answer was to decide about these have left.
+            self.parts.extend(self.shelved.pop_front());
+        }
         self.parts.front().cloned()
     }
 
     /// A member is not to be sent any more.
     pub(super) fn leave(&mut self, member: usize) {
-        for part in &mut self.parts {
+        for part in self.parts.iter_mut().chain(&mut self.shelved) {
             part.retain(|other| *other != member);
         }
     }
@@ -121,6 +130,9 @@ impl Passage {
         match answer {
             Answer::Accepted => {
                 self.accepted = true;
+                for part in std::mem::take(&mut self.shelved) {
+                    self.halve(&part);
+                }
                 Ended { made: part, ..Ended::default() }
             }
             Answer::Refused(named) => self.refused(part, &named),
@@ -138,20 +150,28 @@ impl Passage {
             self.parts.push_front(innocent);
             return Ended { culprits, ..Ended::default() };
         }
-        if innocent.len() > 1 {
-            let (first, second) = innocent.split_at(innocent.len().div_ceil(2));
-            self.parts.push_front(second.to_vec());
-            self.parts.push_front(first.to_vec());
-            return Ended::default();
+        let mut culprits = Vec::new();
+        if innocent.len() == 1 {
+            self.refused += 1;
+            culprits = innocent;
+        } else if self.refused >= ENOUGH_REFUSED && !self.accepted {
+            self.shelved.push_back(innocent);
+        } else {
+            self.halve(&innocent);
         }
-        self.refused += 1;
-        let hopeless = self.refused >= ENOUGH_REFUSED && !self.accepted;
-        let alike = if hopeless { self.rest() } else { Vec::new() };
-        Ended { culprits: innocent, alike, ..Ended::default() }
+        let none_left = self.parts.iter().all(Vec::is_empty);
+        let alike = if none_left { self.rest() } else { Vec::new() };
+        Ended { culprits, alike, ..Ended::default() }
+    }
+
+    fn halve(&mut self, part: &[usize]) {
+        let (first, second) = part.split_at(part.len().div_ceil(2));
+        self.parts.push_front(second.to_vec());
+        self.parts.push_front(first.to_vec());
     }
 
     fn rest(&mut self) -> Vec<usize> {
-        self.parts.drain(..).flatten().collect()
+        self.parts.drain(..).chain(self.shelved.drain(..)).flatten().collect()
     }
 }
 
@@ -208,11 +228,68 @@ mod tests {
 
     #[test]
     fn where_all_are_refused_few_are_tried_for_it() {
-        let everybody: Vec<usize> = (0..333).collect();
-        let (ended, calls) = send(333, &everybody, |_| false);
-        assert_eq!(ended.culprits, [0, 1, 2]);
-        assert_eq!(ended.alike.len(), 330);
-        assert!(calls <= 13, "{calls} calls");
+        for members in 1..=333 {
+            let everybody: Vec<usize> = (0..members).collect();
+            let (ended, calls) = send(members, &everybody, |_| false);
+            assert!(ended.made.is_empty());
+            assert!(ended.culprits.starts_with(&everybody[..members.min(3)]));
+            assert!(ended.culprits.len() <= 4, "{:?} tried alone", ended.culprits);
+            let mut all = [ended.culprits, ended.alike].concat();
+            all.sort_unstable();
+            assert_eq!(all, everybody);
+            // Down to the first one, what it takes to refuse two more, and once more
+            // each half that was left on the way.
+            let halvings = (usize::BITS - (members - 1).leading_zeros()) as usize;
+            assert!(calls <= 2 * halvings + 3, "{calls} calls for {members}");
+        }
+    }
+
+    #[test]
+    fn who_stands_behind_some_that_are_refused_is_sent_without_them() {
+        for members in [16, 100, 333] {
+            for culprits in 3..=6 {
+                let bad: Vec<usize> = (0..culprits).collect();
+                let (ended, _) = send(members, &bad, |_| false);
+                assert_eq!((ended.culprits, ended.alike), (bad, Vec::new()));
+                assert_eq!(ended.made.len(), members - culprits);
+            }
+        }
+    }
+
+    #[test]
+    fn each_ends_once_and_where_any_is_made_none_is_taken_for_a_culprit() {
+        const MEMBERS: usize = 10;
+        let naming: [fn(usize) -> bool; 2] = [|_| false, |member| member % 3 == 0];
+        for (world, names) in (0..1_usize << MEMBERS).flat_map(|world| naming.map(|n| (world, n))) {
+            let (bad, good): (Vec<usize>, Vec<usize>) =
+                (0..MEMBERS).partition(|member| world & (1 << member) != 0);
+            let (mut ended, _) = send(MEMBERS, &bad, names);
+            ended.culprits.sort_unstable();
+            ended.made.sort_unstable();
+            if ended.made.is_empty() {
+                let mut all = [ended.culprits, ended.alike].concat();
+                all.sort_unstable();
+                assert_eq!(all, (0..MEMBERS).collect::<Vec<_>>());
+            } else {
+                assert_eq!((ended.made, ended.culprits, ended.alike), (good, bad, Vec::new()));
+            }
+        }
+    }
+
+    #[test]
+    fn who_was_refused_in_company_goes_again_where_those_still_to_be_sent_have_left() {
+        let mut passage = Passage::new(16);
+        let last: Vec<usize> = (8..16).collect();
+        while let Some(part) = passage.next().filter(|part| *part != last) {
+            let Ended { alike, .. } = passage.answered(Answer::Refused(BTreeSet::new()));
+            assert!(alike.is_empty(), "{alike:?} after {part:?}");
+        }
+        for member in last {
+            passage.leave(member);
+        }
+        assert_eq!(passage.next(), Some(vec![4, 5, 6, 7]));
+        assert_eq!(passage.answered(Answer::Accepted).made, [4, 5, 6, 7]);
+        assert_eq!(passage.next(), None);
     }
 
     #[test]
