@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ses_mailfrom::authority::ServiceCredentials;
 use ses_mailfrom::aws::{Changed, Error, ErrorKind, Handed, Settings};
 use ses_mailfrom::mail::Change;
 use tokio::sync::Notify;
@@ -14,9 +15,10 @@ use tokio::time::{Instant, advance, sleep};
 mod adapters_support;
 
 use adapters_support::canned::{Answer, Canned, Sent};
-use adapters_support::{Actor, Operator, batch, domain, object, set};
+use adapters_support::{Actor, Operator, batch, domain, object, object_with, role, set};
 
 const LINGER: Duration = Duration::from_millis(200);
+const DNS_ROLE: &str = "arn:aws:iam::222222222222:role/dns";
 
 /// Rates that no test waits for, and a linger to measure.
 fn settings() -> Settings {
@@ -49,12 +51,25 @@ fn exists(name: &str) -> String {
     format!("Tried to create resource record set [name='{name}.', type='MX'] but it already exists")
 }
 
+/// What STS answers who assumes a role.
+fn assumed(access_key: &str) -> String {
+    format!(
+        r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials><AccessKeyId>{access_key}</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken><Expiration>2036-08-01T10:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"#
+    )
+}
+
 fn name(object: &str) -> String {
     format!("{object}.example.com")
 }
 
 fn actors<const N: usize>(names: [&str; N]) -> [Actor; N] {
     names.map(|actor| object(actor, &[&name(actor)]))
+}
+
+/// An object whose zone is changed with a role.
+fn with_role(actor: &str, arn: &str) -> Actor {
+    let credentials = ServiceCredentials { route53: role(arn), ..ServiceCredentials::default() };
+    object_with(actor, &[&name(actor)], credentials)
 }
 
 /// Hands over an MX at the object's name.
@@ -563,4 +578,47 @@ async fn closed_it_waits_for_what_has_left_and_sends_nothing_more() {
     closing.await;
     sleep(Duration::from_mins(1)).await;
     assert_eq!(canned.sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closed_it_waits_for_no_turn() {
+    let message = format!("[{}]", exists("b.example.com"));
+    for again in [
+        refusal("InvalidChangeBatch", &message),
+        refusal("PriorRequestNotComplete", "still processing"),
+    ] {
+        let canned = Canned::default();
+        canned.answer(again);
+        let operator = canned.operator(Settings { route53_rate: 0.01, ..settings() }).await;
+        for actor in &actors(["a", "b"]) {
+            hand_over(&operator, actor, "10 mx.example");
+        }
+        until_sent(&canned, 1).await;
+        sleep(Duration::from_secs(1)).await;
+        let began = Instant::now();
+        operator.aws.close().await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        sleep(Duration::from_hours(1)).await;
+        assert_eq!(canned.sent().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn closed_it_waits_for_no_session() {
+    let (canned, released) = (Canned::default(), Arc::new(Notify::new()));
+    let Answer::Body(status, body) = refusal("ExpiredToken", "expired") else { panic!() };
+    canned.ok(&assumed("ASIAFIRST"));
+    canned.answer(Answer::When(Arc::clone(&released), status, body)).answer(Answer::Hang);
+    let operator = canned.operator(settings()).await;
+    let a = with_role("a", DNS_ROLE);
+    hand_over(&operator, &a, "10 mx.example");
+    until_sent(&canned, 2).await;
+    // A session is not given up as soon as it was had.
+    sleep(Duration::from_secs(2)).await;
+    released.notify_one();
+    until_sent(&canned, 3).await;
+    let began = Instant::now();
+    operator.aws.close().await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert!(canned.sent()[2].body.contains("Action=AssumeRole"));
 }

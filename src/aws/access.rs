@@ -70,6 +70,8 @@ pub(super) struct Access {
     pub(super) writers: Mutex<Writers>,
     /// A batch of changes is through.
     pub(super) sent: Notify,
+    /// No more changes are sent.
+    pub(super) closed: Notify,
     pub(super) wake: Wake,
     observer: Observer,
     lanes: Mutex<HashMap<LaneKey, Arc<Lane>>>,
@@ -130,6 +132,7 @@ impl Access {
                 longest: settings.linger_max,
             })),
             sent: Notify::new(),
+            closed: Notify::new(),
             settings,
             clock,
             ses: Mutex::default(),

@@ -41,24 +41,22 @@ impl<'a> Sending<'a> {
     }
 
     /// Sends it, and again what is refused of it; the first turn has come already.
+    /// Nothing more of it leaves once the writers are closed.
     pub(super) async fn run(&mut self) {
         let mut passage = Passage::new(self.members.len());
         let mut turn = true;
         while let Some(part) = passage.next() {
-            if !turn {
-                if let Err(error) = self.caller.clients(self.access).await {
-                    return self.fail(&error);
-                }
-                self.turn(&part).await;
-                turn = true;
-            }
-            // Had before the leaves are asked: a session may have to be renewed.
-            let caller = self.caller;
-            let clients = match caller.clients(self.access).await {
+            let clients = tokio::select! {
+                // A turn that has come is not lost.
+                biased;
+                clients = self.clients(&part, &mut turn) => clients,
+                () = self.access.closed() => break,
+            };
+            let clients = match clients {
                 Ok(clients) => clients,
                 Err(error) => {
-                    self.access.lane(&self.bucket).give_back();
-                    return self.fail(&error);
+                    self.fail(&error);
+                    break;
                 }
             };
             if lock(&self.access.writers).is_closed() {
@@ -76,6 +74,19 @@ impl<'a> Sending<'a> {
         if turn {
             self.access.lane(&self.bucket).give_back();
         }
+    }
+
+    /// The clients to send a part with, in its turn, which is waited for unless it
+    /// has come.
+    async fn clients(&self, part: &[usize], turn: &mut bool) -> Result<&'a Clients, Error> {
+        let caller = self.caller;
+        if !*turn {
+            caller.clients(self.access).await?;
+            self.turn(part).await;
+            *turn = true;
+        }
+        // Had before the leaves are asked: a session may have to be renewed.
+        caller.clients(self.access).await
     }
 
     /// Waits for a turn on behalf of a part.

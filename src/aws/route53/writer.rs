@@ -39,12 +39,21 @@ impl Access {
     /// Sends no more changes. Resolves when none is on its way.
     pub(in super::super) async fn close(&self) {
         lock(&self.writers).close();
+        self.closed.notify_waiters();
         loop {
             let sent = self.sent.notified();
             if lock(&self.writers).is_idle() {
                 return;
             }
             sent.await;
+        }
+    }
+
+    /// Resolves once no more changes are sent.
+    pub(super) async fn closed(&self) {
+        let closed = self.closed.notified();
+        if !lock(&self.writers).is_closed() {
+            closed.await;
         }
     }
 }
