@@ -1,7 +1,7 @@
 //! One hosted zone, as one set of credentials sees it: what is asked of it,
 //! what is known, and what is read next.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
 use jiff::{SignedDuration, Timestamp};
@@ -48,6 +48,9 @@ pub(in super::super) struct ZoneView {
 pub(super) struct State {
     pub(super) board: Board<InZone, Compact<Told>>,
     reading: Reading<Inspection>,
+    /// How old the answers may be to what was asked since the last call was drawn: for
+    /// each question, as who wants the newest said.
+    wanted: HashMap<InZone, Timestamp>,
     /// When a page was last read or told something, while pages are held.
     held_since: Option<Timestamp>,
     /// What changes of ours have ended at since the last call was drawn.
@@ -75,6 +78,7 @@ impl ZoneView {
         let state = State {
             board: Board::new(retry),
             reading: Reading::holding(PAGES),
+            wanted: HashMap::new(),
             held_since: None,
             changed: HashSet::new(),
             in_vain: 0,
@@ -173,8 +177,12 @@ impl State {
         let urgent = sight.is_urgent();
         let reply = self.board.look(question, sight, not_before, now);
         let reply = reply.and_then(|told| told.open());
-        if urgent && reply == Reply::NotYet {
-            self.reading.hasten(|look| look.is(question));
+        if reply == Reply::NotYet {
+            let wanted = self.wanted.entry(question.clone()).or_insert(not_before);
+            *wanted = not_before.max(*wanted);
+            if urgent {
+                self.reading.hasten(|look| look.is(question));
+            }
         }
         (reply, woken)
     }
@@ -224,6 +232,7 @@ impl State {
     /// The next call, with all that is to be asked by now. Who may not look any
     /// more is woken.
     pub(super) fn call(&mut self, now: Timestamp, woken: &mut Vec<ObjectKey>) -> Option<Call> {
+        let wanted = std::mem::take(&mut self.wanted);
         while self.board.is_asked() {
             let (most, rank) = if self.board.is_urgent() {
                 (1, Rank::Urgent)
@@ -233,8 +242,9 @@ impl State {
             let draw = self.board.draw(now, most, EARLY);
             woken.extend(draw.dropped);
             for question in draw.questions {
-                // A page that is held may tell already.
-                let told = self.reading.ask(question.into(), rank, now);
+                // A page that is held may tell already: one that has come since.
+                let not_before = self.not_before(&question, wanted.get(&question), now);
+                let told = self.reading.ask(question.into(), rank, not_before);
                 woken.extend(told.into_iter().flat_map(|told| self.answered(told, now)));
             }
         }
@@ -254,6 +264,19 @@ impl State {
         let (start, namespace) = next?;
         self.changed.clear();
         Some(Call { start, namespace })
+    }
+
+    /// How old the answer may be to a question that is drawn now: what is known is too
+    /// old for those who wait, if any still do.
+    fn not_before(
+        &self,
+        question: &InZone,
+        wanted: Option<&Timestamp>,
+        now: Timestamp,
+    ) -> Timestamp {
+        let known = self.board.last(question);
+        let wanted = wanted.filter(|wanted| known.is_none_or(|sent| sent < **wanted));
+        wanted.map_or(now, |wanted| now.min(*wanted))
     }
 
     /// Takes in the page that a call has brought. Returns those to be woken.

@@ -137,6 +137,64 @@ fn who_comes_during_a_pass_joins_it_and_a_person_goes_first() {
 }
 
 #[test]
+fn who_comes_while_a_page_is_read_has_its_answer_from_it_unless_that_is_too_old() {
+    let [asked, other] = ["a.z.example", "b.z.example"].map(of);
+    let cases: [(&[i64], bool); 5] =
+        [(&[1], true), (&[2], true), (&[3], false), (&[1, 3, 1], false), (&[9], false)];
+    for (wanted, told) in cases {
+        let bench = Bench::new();
+        bench.look(&asked, 1, 1);
+        let call = bench.call(2).unwrap();
+        for not_before in wanted {
+            assert_eq!(bench.look(&other, *not_before, 3), Reply::NotYet);
+        }
+        assert_eq!(bench.answer(&call, 2, &["b.z.example"]), [object("a")]);
+        let mut woken = Vec::new();
+        let next = bench.view.lock().call(at(4), &mut woken);
+        assert_eq!(next.is_none(), told, "wanted as of {wanted:?}");
+        assert_eq!(woken, if told { vec![object("a")] } else { Vec::new() });
+        if told {
+            assert_eq!(bench.look(&other, wanted[0], 5), known(2, holds("b.z.example")));
+        } else {
+            assert_eq!(bench.answer(&next.unwrap(), 4, &[]), [object("a")]);
+        }
+    }
+}
+
+#[test]
+fn who_comes_after_a_change_has_its_answer_from_no_page_that_left_before_it() {
+    for changes_first in [false, true] {
+        let bench = Bench::new();
+        let other = of("b.z.example");
+        bench.look(&of("a.z.example"), 1, 1);
+        let call = bench.call(2).unwrap();
+        let change = || bench.view.changed(&HashSet::from([name("b.z.example")]), at(3));
+        changes_first.then(change);
+        bench.look(&other, 1, 3);
+        (!changes_first).then(change);
+        bench.answer(&call, 2, &["b.z.example"]);
+        let again = bench.call(4).expect("read again");
+        assert_eq!(again.start, Start::at("b.z.example"));
+        bench.answer(&again, 4, &[]);
+        assert_eq!(bench.look(&other, 1, 5), known(4, nothing()));
+    }
+}
+
+#[test]
+fn what_is_known_meanwhile_gives_way_to_no_older_page() {
+    let (bench, other) = (Bench::new(), of("b.z.example"));
+    let watcher = bench.watcher();
+    bench.look(&of("a.z.example"), 1, 1);
+    let call = bench.call(2).unwrap();
+    bench.look(&other, 1, 3);
+    bench.view.lock().board.watch(&other, &watcher, PACE, at(1));
+    bench.answer(&call, 2, &["b.z.example"]);
+    assert_eq!(bench.view.record(&name("b.z.example"), at(3), NameView::default()).len(), 2);
+    assert!(bench.call(200).is_some(), "it is due");
+    assert_eq!(bench.look(&other, 1, 201), known(3, nothing()));
+}
+
+#[test]
 fn the_first_of_what_is_watched_has_all_read_that_is_half_as_old() {
     let bench = Bench::new();
     let watcher = bench.watcher();
