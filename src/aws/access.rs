@@ -204,7 +204,8 @@ impl Access {
         if let Some(known) = zones.get(&key) {
             return Arc::clone(known);
         }
-        zones.retain(|_, view| Arc::strong_count(view) > 1 || !view.is_idle());
+        let now = self.clock.now();
+        zones.retain(|_, view| Arc::strong_count(view) > 1 || !view.is_idle(now));
         let view = ZoneView::new(credentials.clone(), zone.clone(), self.settings.backoff());
         Arc::clone(zones.entry(key).or_insert(Arc::new(view)))
     }

@@ -91,10 +91,15 @@ impl ZoneView {
         lock(&self.state)
     }
 
-    /// Whether nothing is known of it and nothing wanted.
-    pub(in super::super) fn is_idle(&self) -> bool {
-        let state = self.lock();
-        !state.served && state.board.questions().next().is_none()
+    /// Whether nothing is known of it that is worth keeping, and nothing wanted.
+    pub(in super::super) fn is_idle(&self, now: Timestamp) -> bool {
+        let mut state = self.lock();
+        if state.served {
+            return false;
+        }
+        // What has grown old since nobody asks, nobody else forgets.
+        state.board.forget_old(now);
+        state.board.questions().next().is_none()
     }
 
     /// When a name was last read well.

@@ -303,6 +303,21 @@ fn what_nobody_watches_any_more_is_not_read() {
     assert_eq!(bench.view.lock().rank(at(200)), None);
 }
 
+#[test]
+fn a_zone_that_nobody_asks_of_is_idle_once_what_is_known_is_old() {
+    let bench = Bench::new();
+    bench.look(&of("a.z.example"), 1, 1);
+    assert!(!bench.view.is_idle(at(1)), "somebody asks");
+    let call = bench.call(1).unwrap();
+    bench.answer(&call, 1, &[]);
+    bench.view.lock().tidy(at(200));
+    assert!(!bench.view.is_idle(at(7_200)), "its answer may be asked for");
+    bench.view.lock().served = true;
+    assert!(!bench.view.is_idle(at(7_201)), "somebody reads");
+    bench.view.lock().served = false;
+    assert!(bench.view.is_idle(at(7_201)));
+}
+
 /// Reads a name that a page's end tears apart; `changed` ends before its other half
 /// is there.
 fn torn(changed: &str) -> Bench {
