@@ -11,6 +11,7 @@ use ses_mailfrom::mail::{Change, DomainName, NameView, Surroundings};
 
 mod adapters_support;
 
+use adapters_support::canned::Canned;
 use adapters_support::{
     ANY, Actor, LIMIT, Operator, Stage, batch, domain, fast, object, set, zone_id,
 };
@@ -239,6 +240,37 @@ async fn what_is_watched_is_swept_by_pages_and_only_who_sees_a_difference_is_wok
     assert!(swept() <= before + 4, "{} more calls, of two a sweep", swept() - before);
     let view = operator.known(|aws| ask(aws, 449)).await;
     assert_eq!(view.sets.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_keeps_its_place_among_those_that_are_swept() {
+    const PACE: Duration = Duration::from_hours(1);
+    const EMPTY: &str = r#"<ListResourceRecordSetsResponse xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><ResourceRecordSets></ResourceRecordSets><IsTruncated>false</IsTruncated><MaxItems>300</MaxItems></ListResourceRecordSetsResponse>"#;
+    let canned = Canned::default();
+    for _ in 0..3 {
+        canned.ok(EMPTY);
+    }
+    let operator = canned.operator(Settings { route53_rate: 0.1, ..fast() }).await;
+    let watch = |object: &str, zone: &str| {
+        let thing = Thing::Name(zone_id(zone), domain(&format!("{object}.example.com")));
+        let watched = Watched { thing, pace: PACE, known: operator.clock.now() };
+        operator.aws.watch(self::object(object, &[]).sight(), &[watched]);
+    };
+    let sent = async |count: usize| {
+        while canned.sent().len() < count {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let zones = canned.sent().into_iter().map(|sent| sent.line);
+        zones.map(|line| line.split('/').nth(3).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for (object, zone) in [("a", "Z1"), ("b", "Z2"), ("c", "Z3")] {
+        watch(object, zone);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(sent(1).await, ["Z1"]);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    watch("d", "Z2");
+    assert_eq!(sent(3).await, ["Z1", "Z2", "Z3"]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Reads a zone: waits until something is to be asked, takes a turn, and asks
 //! for the page that tells most.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,12 +81,8 @@ async fn call(access: &Arc<Access>, view: &ZoneView, rank: Rank) {
     if let Err(error) = session {
         return access.wake_all(&view.lock().fail(&error, access.clock.now()));
     }
-    if rank == Rank::Watched {
-        let payer = caller.payer();
-        tokio::select! {
-            () = access.sweep_turn(&payer) => {}
-            () = view.changed.notified() => return,
-        }
+    if rank == Rank::Watched && !sweep_turn(access, view, &caller).await {
+        return;
     }
     let lane = LaneKey::Route53(caller.payer());
     let urgent = || view.lock().rank(access.clock.now()) == Some(Rank::Urgent);
@@ -104,6 +101,24 @@ async fn call(access: &Arc<Access>, view: &ZoneView, rank: Rank) {
         }
     };
     access.wake_all(&woken);
+}
+
+/// Waits, among all zones of an account, for the turn of what nobody waits for.
+/// `false` once there is something else to do: whatever else has changed, the place
+/// is kept.
+async fn sweep_turn(access: &Access, view: &ZoneView, caller: &Caller) -> bool {
+    let payer = caller.payer();
+    let mut turn = pin!(access.sweep_turn(&payer));
+    loop {
+        tokio::select! {
+            () = &mut turn => return true,
+            () = view.changed.notified() => {
+                if view.lock().rank(access.clock.now()) != Some(Rank::Watched) {
+                    return false;
+                }
+            }
+        }
+    }
 }
 
 /// What is to be asked now, first of all this.
