@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ses_mailfrom::authority::ServiceCredentials;
-use ses_mailfrom::aws::{Changed, Error, ErrorKind, Handed, Settings};
-use ses_mailfrom::mail::Change;
+use ses_mailfrom::aws::{Aws, Changed, Error, ErrorKind, Handed, Settings};
+use ses_mailfrom::mail::{Change, ChangeState};
 use tokio::sync::Notify;
 use tokio::time::{Instant, advance, sleep};
 
@@ -49,6 +49,13 @@ fn denied() -> Answer {
 
 fn exists(name: &str) -> String {
     format!("Tried to create resource record set [name='{name}.', type='MX'] but it already exists")
+}
+
+/// Where a change is.
+fn followed(id: &str, status: &str) -> String {
+    format!(
+        r#"<?xml version="1.0"?><GetChangeResponse xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><ChangeInfo><Id>/change/{id}</Id><Status>{status}</Status><SubmittedAt>2026-08-01T10:00:00Z</SubmittedAt></ChangeInfo></GetChangeResponse>"#
+    )
 }
 
 /// What STS answers who assumes a role.
@@ -136,6 +143,29 @@ async fn the_changes_of_many_objects_leave_in_one_request_and_have_one_id_and_ti
     );
     assert_eq!(sent[0].body, expected);
     assert_eq!(operator.calls(), ["ChangeResourceRecordSets global OK"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_question_at_a_time_follows_a_batch_for_all_objects_in_it() {
+    let canned = Canned::default();
+    canned.ok(&changed("C1"));
+    let mut operator = canned.operator(settings()).await;
+    let actors = actors(["a", "b"]);
+    for actor in &actors {
+        hand_over(&operator, actor, "10 mx.example");
+    }
+    let ids = all(&mut operator, &actors).await.into_iter().map(|ended| ended.unwrap().id);
+    assert!(ids.eq(["C1", "C1"]));
+    for (asked, status) in ["PENDING", "INSYNC"].into_iter().enumerate() {
+        canned.ok(&followed("C1", status));
+        let from = operator.clock.now();
+        let ask = |aws: &Aws, n: usize| aws.change(actors[n].sight(), "C1", from);
+        let expected = [ChangeState::Pending, ChangeState::Insync][asked];
+        assert_eq!(operator.all_known(actors.len(), ask).await, [expected; 2]);
+        sleep(Duration::from_mins(1)).await;
+        let polls: Vec<String> = canned.sent().into_iter().skip(1).map(|sent| sent.line).collect();
+        assert_eq!(polls, vec!["GET /2013-04-01/change/C1"; asked + 1]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -423,6 +453,25 @@ async fn what_waits_is_sent_once_and_as_it_was_handed_over_last() {
     let sent = canned.sent();
     assert_eq!(sent.len(), 1);
     assert!(sent[0].body.contains("20 mx.example") && !sent[0].body.contains("10 mx.example"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_sent_once_with_the_credentials_that_it_was_handed_over_with_last() {
+    const OTHER_ROLE: &str = "arn:aws:iam::333333333333:role/dns";
+    let canned = Canned::default();
+    canned.ok(&assumed("ASIASECOND")).ok(&changed("C1"));
+    let mut operator = canned.operator(settings()).await;
+    let [first, second] = [DNS_ROLE, OTHER_ROLE].map(|arn| with_role("a", arn));
+    assert_eq!(hand_over(&operator, &first, "10 mx.example"), Handed::New);
+    sleep(LINGER / 2).await;
+    assert_eq!(hand_over(&operator, &second, "10 mx.example"), Handed::New);
+    operator.ended(&second.key()).await.unwrap();
+    sleep(Duration::from_mins(1)).await;
+    let sent = canned.sent();
+    assert_eq!(sent.len(), 2);
+    assert!(sent[0].body.contains("333333333333"), "{}", sent[0].body);
+    assert_eq!(named(&sent[1]), ["a.example.com"]);
+    assert_eq!(sent[1].access_key, "ASIASECOND");
 }
 
 #[tokio::test(start_paused = true)]

@@ -37,6 +37,8 @@ pub enum Answer {
 pub struct Sent {
     pub line: String,
     pub body: String,
+    /// The access key that it was signed with.
+    pub access_key: String,
     pub at: tokio::time::Instant,
 }
 
@@ -105,6 +107,7 @@ impl HttpConnector for Canned {
         self.sent.lock().unwrap().push(Sent {
             line: format!("{} {path}", request.method()),
             body,
+            access_key: access_key(&request),
             at: tokio::time::Instant::now(),
         });
         let answer = self.answers.lock().unwrap().pop_front();
@@ -129,6 +132,12 @@ impl HttpConnector for Canned {
             }
         })
     }
+}
+
+fn access_key(request: &HttpRequest) -> String {
+    let signed = request.headers().get("authorization").unwrap_or_default();
+    let scope = signed.split_once("Credential=").map_or("", |(_, scope)| scope);
+    scope.split('/').next().unwrap_or_default().to_owned()
 }
 
 fn response(status: u16, body: String) -> HttpResponse {
