@@ -144,9 +144,11 @@ pub struct Settings {
     pub route53_rate: f64,
     /// A call without answer has failed after this.
     pub request_timeout: Duration,
-    /// A change batch waits so long for company after its last newcomer…
+    /// A change batch waits so long for company after its last newcomer; behind
+    /// another one of its zone a tenth of `linger_max`, if that is longer…
     pub linger: Duration,
-    /// …and after its first member at most so long.
+    /// …and after its first member at most so long; a tenth of it, if that is longer
+    /// than `linger`, where no other has left its zone for so long.
     pub linger_max: Duration,
     /// How long a failed read is left alone at first…
     pub retry_min: Duration,

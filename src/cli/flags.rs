@@ -106,10 +106,10 @@ pub(super) struct DurationFlags {
     /// How long hosted zones are remembered.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration, env = "SES_MAILFROM_ZONE_CACHE")]
     zone_cache: Duration,
-    /// How long a Route 53 change batch waits for company after its last newcomer.
+    /// How long a Route 53 change batch waits for company after its last newcomer; behind another batch of its zone a tenth of --linger-max, if that is longer.
     #[arg(long, value_name = "DURATION", default_value = "200ms", value_parser = duration, env = "SES_MAILFROM_LINGER")]
     linger: Duration,
-    /// How long a Route 53 change batch waits at most after its first member.
+    /// How long a Route 53 change batch waits at most after its first member; where no other has left its zone for so long, a tenth of that, but --linger at least.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, env = "SES_MAILFROM_LINGER_MAX")]
     linger_max: Duration,
 }
