@@ -173,7 +173,7 @@ fn who_comes_after_a_change_has_its_answer_from_no_page_that_left_before_it() {
         bench.look(&other, 1, 3);
         (!changes_first).then(change);
         bench.answer(&call, 2, &["b.z.example"]);
-        let again = bench.call(4).expect("read again");
+        let again = bench.call(4).unwrap();
         assert_eq!(again.start, Start::at("b.z.example"));
         bench.answer(&again, 4, &[]);
         assert_eq!(bench.look(&other, 1, 5), known(4, nothing()));
