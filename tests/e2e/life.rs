@@ -229,10 +229,12 @@ async fn a_success_lost_to_reject_message_is_rescued_once_and_not_risked_again()
 #[tokio::test]
 async fn an_object_costs_one_finalizer_four_statuses_and_two_events_on_its_way_to_ready() {
     let config = Config { route53: Route53Config::default(), ..patient() };
-    let stage = Stage::with("cost", config).await;
+    // By default; as short as it is here, no status would be older than a second.
+    let stage = Stage::with("cost", config).await.flag("--resync", "10m");
     let operator = stage.operator().await;
     stage.apply("example", json!({"regions": [{"name": "us-east-1"}]})).await;
-    stage.condition("example", "Ready", "False WaitingForDNS").await;
+    let asked = |world: &aws_simulator::World| world.calls_of("GetChange").count() >= 4;
+    stage.world("four looks at the change", |world| asked(world).then_some(())).await;
     stage.aws.advance(stage.aws.with(|world| world.config().route53.in_sync_after));
     stage.condition("example", "Ready", "False Pending").await;
     stage.aws.advance(FIRST_LOOK);
