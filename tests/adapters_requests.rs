@@ -4,19 +4,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ses_mailfrom::authority::Service;
+use ses_mailfrom::authority::{Credentials, Service, ServiceCredentials};
 use ses_mailfrom::aws::{ErrorKind, Reply, Settings};
-use ses_mailfrom::mail::{BehaviorOnMxFailure, Change};
+use ses_mailfrom::mail::{BehaviorOnMxFailure, Change, RoleArn};
 use tokio::sync::Notify;
 
 mod adapters_support;
 
 use adapters_support::canned::{Answer, Canned};
-use adapters_support::{ANY, REGION, batch, domain, fast, mail_from, object, region, set};
+use adapters_support::{
+    ANY, Actor, Operator, REGION, batch, domain, fast, mail_from, object, object_with, region, set,
+};
 
 const UNSET: &str = r#"<GetIdentityMailFromDomainAttributesResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><GetIdentityMailFromDomainAttributesResult><MailFromDomainAttributes><entry><key>example.com</key><value><BehaviorOnMXFailure>UseDefaultValue</BehaviorOnMXFailure></value></entry></MailFromDomainAttributes></GetIdentityMailFromDomainAttributesResult></GetIdentityMailFromDomainAttributesResponse>"#;
 
 const THROTTLED: &str = r#"<ErrorResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>"#;
+
+const ASSUMED: &str = r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials><AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken><Expiration>2038-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"#;
 
 const CHANGED: &str = r#"<?xml version="1.0"?><ChangeResourceRecordSetsResponse xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><ChangeInfo><Id>/change/C1</Id><Status>PENDING</Status><SubmittedAt>2026-08-01T10:00:00Z</SubmittedAt></ChangeInfo></ChangeResourceRecordSetsResponse>"#;
 
@@ -342,6 +346,76 @@ async fn no_more_requests_leave_than_allowed_and_regions_do_not_wait_for_each_ot
     let rest = "Identities.member.1=b.com&Identities.member.2=c.com&Identities.member.3=d.com";
     let whole = canned.sent().iter().filter(|sent| sent.body.ends_with(rest)).count();
     assert_eq!(whole, 2, "what waited leaves together: {:?}", canned.sent());
+}
+
+/// An object of a namespace of its own, with a role of its own in the account of all.
+fn of_team(n: usize, name: &str) -> Actor {
+    let arn = RoleArn::parse(&format!("arn:aws:iam::111111111111:role/r{n}")).unwrap();
+    let ses = Credentials::role(arn, format!("team-{n}"));
+    object_with(name, &[], ServiceCredentials { ses, ..ServiceCredentials::default() })
+}
+
+/// One call a second to SES, and an object of each of so many teams, whose credentials
+/// are known. What was sent for that is not kept.
+async fn teams(canned: &Canned, count: usize) -> (Operator, Vec<Actor>) {
+    let mut operator = canned.operator(Settings { ses_rate: 1.0, ..fast() }).await;
+    let actors: Vec<_> = (0..count).map(|n| of_team(n, "a")).collect();
+    for actor in &actors {
+        canned.ok(ASSUMED);
+        operator.known(|aws| aws.account(actor.sight(), Service::Ses, ANY)).await;
+    }
+    canned.sent.lock().unwrap().clear();
+    (operator, actors)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_of_identities_that_a_person_joins_goes_before_those_of_all_other_teams() {
+    let canned = Canned::default();
+    let (operator, actors) = teams(&canned, 40).await;
+    let us = region(REGION);
+    let ask = |actor: &Actor, name: &str| {
+        let reply = operator.aws.mail_from(actor.sight(), &domain(name), &us, ANY);
+        assert_eq!(reply, Reply::NotYet);
+    };
+    for (n, actor) in actors.iter().enumerate() {
+        canned.ok(UNSET);
+        ask(actor, &format!("d{n}.example"));
+    }
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    ask(&of_team(39, "joins").with_urgency(), "d39.example");
+    ask(&of_team(38, "comes-behind").with_urgency(), "other.example");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let sent: Vec<_> = canned.sent().into_iter().map(|sent| sent.body).collect();
+    let next: Vec<_> =
+        sent[2..4].iter().map(|body| body.split_once("member.1=").unwrap().1).collect();
+    assert_eq!(next, ["d39.example", "other.example&Identities.member.2=d38.example"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_identities_that_a_person_joins_goes_on_before_those_of_others() {
+    let canned = Canned::default();
+    let (operator, actors) = teams(&canned, 4).await;
+    let us = region(REGION);
+    let ask = |actor: &Actor, name: &str| {
+        let reply = operator.aws.verification(actor.sight(), &domain(name), &us, ANY);
+        assert_eq!(reply, Reply::NotYet);
+    };
+    for n in 0..10 {
+        canned.ok(&format!(r#"{{"EmailIdentities":[],"NextToken":"page-{n}"}}"#));
+    }
+    for (n, actor) in actors.iter().enumerate() {
+        for k in 0..101 {
+            ask(actor, &format!("d{n}-{k}.example"));
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    ask(&of_team(3, "person").with_urgency(), "d3-0.example");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let sent: Vec<_> = canned.sent().into_iter().map(|sent| sent.body).collect();
+    assert!(sent[..4].iter().all(|body| !body.contains("NextToken")), "{sent:?}");
+    for (n, body) in sent[4..7].iter().enumerate() {
+        assert!(body.contains(&format!(r#""NextToken":"page-{}""#, n + 3)), "{sent:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -100,6 +100,14 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         self.entries.get(question)?.sent()
     }
 
+    /// When the call left that is to answer it, if one is on its way.
+    pub(super) fn left(&self, question: &Q) -> Option<Timestamp> {
+        match self.entries.get(question)?.flight() {
+            Flight::Sent { at, .. } => Some(at),
+            Flight::Idle | Flight::Queued { .. } => None,
+        }
+    }
+
     /// The last good answer, and when it was sent for, whatever its age.
     pub(super) fn known(&self, question: &Q) -> Option<(Timestamp, &V)> {
         self.entries.get(question)?.answer()

@@ -1,6 +1,6 @@
 //! The identities of one region, as one set of credentials sees them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error as StdError;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,7 +18,7 @@ use super::super::caller::Caller;
 use super::super::clients::Clients;
 use super::super::{Error, Settings, lock};
 use super::calls::AT_ONCE;
-use crate::authority::{Credentials, ObjectKey};
+use crate::authority::{Credentials, ObjectKey, Sight};
 use crate::mail::{DomainName, Identity, MailFrom, Region, Verification};
 
 /// An action that IAM has refused is not tried again for so long.
@@ -38,6 +38,24 @@ pub(in super::super) enum Subject {
     MailFrom,
     /// Whether they are there and verified.
     Verification,
+}
+
+/// For whom a call is made. The first goes first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Rank {
+    /// A person waits for it.
+    Urgent,
+    /// An object waits for it.
+    Asked,
+    /// Nobody waits: it is kept up.
+    Watched,
+}
+
+impl Rank {
+    /// Of what this object asks.
+    pub(super) fn of(sight: &Sight) -> Self {
+        if sight.is_urgent() { Self::Urgent } else { Self::Asked }
+    }
 }
 
 /// How the next questions are asked.
@@ -80,14 +98,40 @@ pub(in super::super) struct Group {
     pub(super) verification_changed: Notify,
 }
 
+/// A list of all identities on its way, page by page.
+#[derive(Debug)]
+pub(super) struct Listing {
+    rank: Mutex<Rank>,
+    /// Somebody has come to wait for it who goes before those of until now.
+    pub(super) hastened: Notify,
+}
+
+impl Listing {
+    pub(super) fn new(rank: Rank) -> Self {
+        Self { rank: Mutex::new(rank), hastened: Notify::new() }
+    }
+
+    pub(super) fn rank(&self) -> Rank {
+        *lock(&self.rank)
+    }
+
+    fn hasten(&self, to: Rank) {
+        let mut rank = lock(&self.rank);
+        if to < *rank {
+            *rank = to;
+            self.hastened.notify_one();
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) mail_from: Board<DomainName, Option<MailFrom>>,
     pub(super) verification: Board<DomainName, Verification>,
     /// Pages of the last list of all identities.
     pages: usize,
-    /// A list of all identities is on its way.
-    pub(super) listing: bool,
+    /// The lists of all identities that are on their way, by when each left.
+    pub(super) lists: BTreeMap<Timestamp, Arc<Listing>>,
     /// Whether anybody serves each subject.
     pub(super) working: [bool; 2],
     refused: HashMap<Operation, Timestamp>,
@@ -106,7 +150,7 @@ impl Group {
             mail_from: Board::new(retry),
             verification: Board::new(retry),
             pages: 1,
-            listing: false,
+            lists: BTreeMap::new(),
             working: [false; 2],
             refused: HashMap::new(),
             in_vain: 0,
@@ -240,22 +284,37 @@ impl State {
         }
     }
 
-    /// In whose name the next call is made, and whether a person waits for it.
-    pub(super) fn first(&self, subject: Subject) -> (Option<String>, bool) {
-        let (first, urgent) = match subject {
-            Subject::MailFrom => (self.mail_from.first_namespace(), self.mail_from.is_urgent()),
-            Subject::Verification => {
-                (self.verification.first_namespace(), self.verification.is_urgent())
-            }
+    /// In whose name the next call is made: what only keeps answers up is nobody's in
+    /// particular.
+    pub(super) fn namespace(&self, subject: Subject) -> String {
+        let first = match subject {
+            Subject::MailFrom => self.mail_from.first_namespace(),
+            Subject::Verification => self.verification.first_namespace(),
         };
-        (first.map(str::to_owned), urgent)
+        first.unwrap_or_default().to_owned()
     }
 
-    /// Whether anything is to be asked at once.
-    pub(super) fn is_asked(&self, subject: Subject) -> bool {
-        match subject {
-            Subject::MailFrom => self.mail_from.is_asked(),
-            Subject::Verification => self.verification.is_asked(),
+    /// Of what rank the next call is.
+    pub(super) fn rank(&self, subject: Subject) -> Rank {
+        let (urgent, asked) = match subject {
+            Subject::MailFrom => (self.mail_from.is_urgent(), self.mail_from.is_asked()),
+            Subject::Verification => (self.verification.is_urgent(), self.verification.is_asked()),
+        };
+        if urgent {
+            Rank::Urgent
+        } else if asked {
+            Rank::Asked
+        } else {
+            Rank::Watched
+        }
+    }
+
+    /// An object waits to hear whether an identity is verified: the list that is to
+    /// tell it, where one is on its way, goes on as fast as the object may ask.
+    pub(super) fn awaited(&self, name: &DomainName, rank: Rank) {
+        let left = self.verification.left(name);
+        if let Some(list) = left.and_then(|left| self.lists.get(&left)) {
+            list.hasten(rank);
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use aws_sdk_sesv2::types as sdk;
 use jiff::Timestamp;
 
+use group::Rank;
 pub(super) use group::{Group, Subject};
 
 use super::access::{Access, LaneKey};
@@ -45,8 +46,12 @@ pub(super) fn verification(
     (sight, not_before): (Sight, Timestamp),
 ) -> Reply<Verification> {
     let now = access.clock.now();
-    let reply = group.lock().verification.look(identity, sight, not_before, now);
+    let rank = Rank::of(&sight);
+    let mut state = group.lock();
+    let reply = state.verification.look(identity, sight, not_before, now);
     if reply == Reply::NotYet {
+        state.awaited(identity, rank);
+        drop(state);
         reader::start(access, group, Subject::Verification);
     }
     reply

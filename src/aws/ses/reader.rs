@@ -13,7 +13,7 @@ use super::super::call::Operation;
 use super::super::caller::Caller;
 use super::super::{Error, ErrorKind};
 use super::calls;
-use super::group::{Group, Line, State, Subject, Way};
+use super::group::{Group, Line, Listing, Rank, State, Subject, Way};
 use crate::authority::ObjectKey;
 use crate::mail::{DomainName, Verification};
 
@@ -70,11 +70,11 @@ async fn serve(access: &Arc<Access>, group: &Arc<Group>, subject: Subject) {
 fn next(access: &Access, group: &Group, subject: Subject, calm: Instant) -> Next {
     let now = access.clock.now();
     let mut state = group.lock();
-    let (_, urgent) = state.first(subject);
+    let rank = state.rank(subject);
     // What the list on its way will tell is not asked for beside it, unless a
     // person waits for it.
-    let told = subject == Subject::Verification && state.listing;
-    if urgent || (state.is_asked(subject) && !told) {
+    let told = subject == Subject::Verification && !state.lists.is_empty();
+    if rank == Rank::Urgent || (rank == Rank::Asked && !told) {
         return Next::Call;
     }
     if told {
@@ -96,32 +96,35 @@ async fn call(access: &Arc<Access>, group: &Arc<Group>, subject: Subject) -> boo
         fail_all(access, group, subject, &error);
         return false;
     }
-    let (way, namespace, urgent, asked) = {
+    let (way, namespace, rank) = {
         let state = group.lock();
         let way = state.way(subject, access.clock.now());
-        let (namespace, urgent) = state.first(subject);
-        // What only keeps answers up is nobody's in particular.
-        (way, namespace.unwrap_or_default(), urgent, state.is_asked(subject))
+        (way, state.namespace(subject), state.rank(subject))
     };
     let key = LaneKey::Ses(caller.payer(), way.operation(), group.region().clone());
-    access.turn(&key, &namespace, urgent).await;
+    let urgent = || group.lock().rank(subject) == Rank::Urgent;
+    access.turn_of_many(&key, &namespace, urgent, group.changed(subject)).await;
     let now = access.clock.now();
     let early = if way == Way::List { EARLY_LIST } else { EARLY };
-    let draw = {
+    // Whoever has come meanwhile is among them.
+    let (draw, list) = {
         let mut state = group.lock();
+        let list = Arc::new(Listing::new(state.rank(subject)));
         let draw = state.draw(subject, now, way.most(), early);
-        state.listing |= way == Way::List && !draw.questions.is_empty();
-        draw
+        if way == Way::List && !draw.questions.is_empty() {
+            state.lists.insert(now, Arc::clone(&list));
+        }
+        (draw, list)
     };
     access.wake_all(&draw.dropped);
     if draw.questions.is_empty() {
         access.lane(&key).give_back();
     } else {
-        let asking = Asking { access: Arc::clone(access), group: Arc::clone(group), caller };
+        let asking = Asking { access: Arc::clone(access), group: Arc::clone(group), caller, list };
         let questions = draw.questions;
         access.spawn(async move { asking.ask(subject, way, questions, now).await });
     }
-    !asked
+    rank == Rank::Watched
 }
 
 /// Nobody can be asked: everybody who waits is told why.
@@ -143,6 +146,8 @@ struct Asking {
     access: Arc<Access>,
     group: Arc<Group>,
     caller: Arc<Caller>,
+    /// What it is, where it goes by the list of all identities.
+    list: Arc<Listing>,
 }
 
 impl Asking {
@@ -156,7 +161,7 @@ impl Asking {
         let now = self.access.clock.now();
         let mut state = self.group.lock();
         if way == Way::List {
-            state.listing = false;
+            state.lists.remove(&sent);
         }
         let woken = match failed {
             Ok(woken) => {
@@ -238,7 +243,8 @@ impl Asking {
                 Err(error) => return Err(error),
             }
             let key = LaneKey::Ses(self.caller.payer(), operation, region.clone());
-            self.access.turn(&key, "", false).await;
+            let urgent = || self.list.rank() == Rank::Urgent;
+            self.access.turn_of_many(&key, "", urgent, &self.list.hastened).await;
         }
     }
 }
