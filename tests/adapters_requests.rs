@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ses_mailfrom::authority::{Credentials, Service, ServiceCredentials};
-use ses_mailfrom::aws::{ErrorKind, Reply, Settings};
+use ses_mailfrom::aws::{ErrorKind, Reply, Settings, Thing, Watched};
 use ses_mailfrom::mail::{BehaviorOnMxFailure, Change, RoleArn};
 use tokio::sync::Notify;
 
@@ -416,6 +416,52 @@ async fn a_list_of_identities_that_a_person_joins_goes_on_before_those_of_others
     for (n, body) in sent[4..7].iter().enumerate() {
         assert!(body.contains(&format!(r#""NextToken":"page-{}""#, n + 3)), "{sent:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sweeps_of_all_teams_together_leave_half_of_the_calls_to_those_who_wait() {
+    let canned = Canned::default();
+    let (operator, actors) = teams(&canned, 40).await;
+    for _ in 0..40 {
+        canned.ok(UNSET);
+    }
+    for (n, actor) in actors.iter().enumerate() {
+        let thing = Thing::MailFrom(domain(&format!("d{n}.example")), region(REGION));
+        let watched = Watched { thing, pace: Duration::from_secs(1), known: ANY };
+        operator.aws.watch(actor.sight(), &[watched]);
+    }
+    tokio::time::sleep(Duration::from_millis(20_500)).await;
+    assert_eq!(canned.sent().len(), 11, "one in two seconds");
+    for name in ["a.example", "b.example"] {
+        let reply = operator.aws.mail_from(actors[7].sight(), &domain(name), &region(REGION), ANY);
+        assert_eq!(reply, Reply::NotYet);
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let sent = canned.sent();
+        assert!(sent.last().unwrap().body.contains(name), "{sent:?}");
+        tokio::time::sleep(Duration::from_millis(1_400)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_by_the_list_leaves_half_of_the_calls_until_somebody_waits_for_it() {
+    let canned = Canned::default();
+    let (operator, actors) = teams(&canned, 1).await;
+    for n in 0..20 {
+        canned.ok(&format!(r#"{{"EmailIdentities":[],"NextToken":"page-{n}"}}"#));
+    }
+    let watched = |n: usize| {
+        let thing = Thing::Verification(domain(&format!("d{n}.example")), region(REGION));
+        Watched { thing, pace: Duration::from_secs(1), known: ANY }
+    };
+    operator.aws.watch(actors[0].sight(), &(0..101).map(watched).collect::<Vec<_>>());
+    tokio::time::sleep(Duration::from_millis(6_500)).await;
+    assert_eq!(canned.sent().len(), 4, "one in two seconds");
+    let name = domain("d7.example");
+    let reply = operator.aws.verification(actors[0].sight(), &name, &region(REGION), ANY);
+    assert_eq!(reply, Reply::NotYet);
+    tokio::time::sleep(Duration::from_millis(5_900)).await;
+    let sent = canned.sent();
+    assert_eq!(sent.len(), 10, "one a second: {sent:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,6 @@ use std::hash::Hash;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -43,9 +42,6 @@ pub(super) const THROTTLED_TRIES: u32 = 4;
 /// becoming a storm.
 const STS_RATE: f64 = 5.0;
 
-/// When the next call of a sweep may be made.
-type Pace = tokio::sync::Mutex<Option<Instant>>;
-
 /// Which bucket a call draws from.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) enum LaneKey {
@@ -65,7 +61,6 @@ pub(super) struct Access {
     ses: Mutex<HashMap<(Credentials, Region), Arc<Group>>>,
     pub(super) zone_book: ZoneBook,
     zones: Mutex<HashMap<(Credentials, HostedZoneId), Arc<ZoneView>>>,
-    sweeps: Mutex<HashMap<Payer, Arc<Pace>>>,
     pub(super) watchers: Watchers,
     pub(super) writers: Mutex<Writers>,
     /// A batch of changes is through.
@@ -125,7 +120,6 @@ impl Access {
             memos: Memos::new(&settings),
             zone_book: ZoneBook::new(settings.backoff()),
             zones: Mutex::default(),
-            sweeps: Mutex::default(),
             callers: Callers::new(clients, &settings.owner_id),
             writers: Mutex::new(Writers::new(Linger {
                 newcomer: settings.linger,
@@ -237,16 +231,9 @@ impl Access {
         same.map(|(_, view)| Arc::clone(view)).collect()
     }
 
-    /// Waits until a call that nobody waits for may be made: half the quota is
-    /// left to those who wait.
+    /// Waits until a call to Route 53 that nobody waits for may be made.
     pub(super) async fn sweep_turn(&self, payer: &Payer) {
-        let pace = Arc::clone(lock(&self.sweeps).entry(payer.clone()).or_default());
-        let mut next = pace.lock().await;
-        if let Some(at) = *next {
-            tokio::time::sleep_until(at).await;
-        }
-        let pause = Duration::from_secs_f64(2.0 / self.settings.route53_rate.max(0.001));
-        *next = Some(Instant::now() + pause);
+        self.lane(&LaneKey::Route53(payer.clone())).sweep_turn().await;
     }
 
     /// Waits, on behalf of a namespace, for a turn to call.

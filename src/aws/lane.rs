@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::bucket::Bucket;
 use super::gate::{Gate, UnderWay};
@@ -50,6 +50,8 @@ pub(super) struct Lane {
     state: Mutex<State>,
     changed: Notify,
     gate: Gate,
+    /// When the next call of a sweep may be made.
+    sweeps: tokio::sync::Mutex<Option<Instant>>,
 }
 
 /// A token that was taken; returned when dropped unspent.
@@ -93,7 +95,8 @@ impl Lane {
             working: false,
         };
         let gate = Gate::new(Instant::now());
-        Arc::new(Self { state: Mutex::new(state), changed: Notify::new(), gate })
+        let (state, sweeps) = (Mutex::new(state), tokio::sync::Mutex::default());
+        Arc::new(Self { state, changed: Notify::new(), gate, sweeps })
     }
 
     /// Queues a call; the receiver hears when it is its turn, its token taken.
@@ -178,7 +181,7 @@ impl Lane {
     /// Waits until `next`, or until something changes before.
     pub(super) async fn wait(&self, next: Instant) {
         tokio::select! {
-            () = tokio::time::sleep_until(next) => {}
+            () = sleep_until(next) => {}
             () = self.changed.notified() => {}
         }
     }
@@ -187,6 +190,16 @@ impl Lane {
     pub(super) fn give_back(&self) {
         lock(&self.state).bucket.give_back();
         self.changed.notify_one();
+    }
+
+    /// Waits until a call that nobody waits for may take its turn: whoever else makes
+    /// such calls here, half of what the bucket gives is left to those who wait.
+    pub(super) async fn sweep_turn(&self) {
+        let mut next = self.sweeps.lock().await;
+        if let Some(at) = *next {
+            sleep_until(at).await;
+        }
+        *next = Some(Instant::now() + 2 * lock(&self.state).bucket.interval());
     }
 
     /// Waits until a call whose token is taken may leave: tokens may be held for a
@@ -302,6 +315,22 @@ mod tests {
             served.extend(lane.step(Instant::now()).reserved);
         }
         assert_eq!(served, [holder("c"), holder("b")]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_sweep_take_half_of_what_there_is_and_who_leaves_takes_nothing() {
+        let lane = Lane::new(4.0, None);
+        let begun = Instant::now();
+        lane.sweep_turn().await;
+        let gone = tokio::time::timeout(Duration::from_millis(1), lane.sweep_turn()).await;
+        assert!(gone.is_err());
+        let sweepers = (0..40).map(|_| lane.sweep_turn());
+        futures::future::join_all(sweepers).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(20));
+        lane.learn(true);
+        lane.sweep_turn().await;
+        lane.sweep_turn().await;
+        assert_eq!(begun.elapsed(), Duration::from_millis(21_500), "half of what is left of it");
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,15 +2,18 @@
 //! turn, draws what fits into the call, and hands out what came back.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::access::{Access, LaneKey};
 use super::super::call::Operation;
 use super::super::caller::Caller;
+use super::super::lane::Lane;
 use super::super::{Error, ErrorKind};
 use super::calls;
 use super::group::{Group, Line, Listing, Rank, State, Subject, Way};
@@ -43,10 +46,8 @@ enum Next {
 }
 
 async fn serve(access: &Arc<Access>, group: &Arc<Group>, subject: Subject) {
-    // Before this, nothing is asked that only keeps answers up.
-    let mut calm = Instant::now();
     loop {
-        match next(access, group, subject, calm) {
+        match next(access, group, subject) {
             Next::Nothing => return,
             Next::Wait(until) => {
                 let changed = group.changed(subject).notified();
@@ -57,17 +58,13 @@ async fn serve(access: &Arc<Access>, group: &Arc<Group>, subject: Subject) {
             }
             Next::Call => {
                 sleep(GATHER).await;
-                if call(access, group, subject).await {
-                    // Half the quota is left to those who wait.
-                    let pause = Duration::from_secs_f64(2.0 / access.settings.ses_rate.max(0.001));
-                    calm = Instant::now() + pause;
-                }
+                call(access, group, subject).await;
             }
         }
     }
 }
 
-fn next(access: &Access, group: &Group, subject: Subject, calm: Instant) -> Next {
+fn next(access: &Access, group: &Group, subject: Subject) -> Next {
     let now = access.clock.now();
     let mut state = group.lock();
     let rank = state.rank(subject);
@@ -84,25 +81,26 @@ fn next(access: &Access, group: &Group, subject: Subject, calm: Instant) -> Next
         state.working[subject as usize] = false;
         return Next::Nothing;
     };
-    let due = Instant::now() + Duration::try_from(due.duration_since(now)).unwrap_or_default();
-    let due = due.max(calm);
-    if due <= Instant::now() { Next::Call } else { Next::Wait(Some(due)) }
+    let wait = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+    if wait.is_zero() { Next::Call } else { Next::Wait(Some(Instant::now() + wait)) }
 }
 
-/// Makes one call, or sends one on its way. Returns whether nobody had asked.
-async fn call(access: &Arc<Access>, group: &Arc<Group>, subject: Subject) -> bool {
+/// Sends one call on its way, if there still is one to be made.
+async fn call(access: &Arc<Access>, group: &Arc<Group>, subject: Subject) {
     let caller = access.caller(group.credentials());
     if let Err(error) = caller.clients(access).await {
-        fail_all(access, group, subject, &error);
-        return false;
+        return fail_all(access, group, subject, &error);
     }
-    let (way, namespace, rank) = {
+    let (way, namespace) = {
         let state = group.lock();
-        let way = state.way(subject, access.clock.now());
-        (way, state.namespace(subject), state.rank(subject))
+        (state.way(subject, access.clock.now()), state.namespace(subject))
     };
     let key = LaneKey::Ses(caller.payer(), way.operation(), group.region().clone());
-    let urgent = || group.lock().rank(subject) == Rank::Urgent;
+    let rank = || group.lock().rank(subject);
+    if !sweep_turn(&access.lane(&key), rank, group.changed(subject)).await {
+        return;
+    }
+    let urgent = || rank() == Rank::Urgent;
     access.turn_of_many(&key, &namespace, urgent, group.changed(subject)).await;
     let now = access.clock.now();
     let early = if way == Way::List { EARLY_LIST } else { EARLY };
@@ -124,7 +122,22 @@ async fn call(access: &Arc<Access>, group: &Arc<Group>, subject: Subject) -> boo
         let questions = draw.questions;
         access.spawn(async move { asking.ask(subject, way, questions, now).await });
     }
-    rank == Rank::Watched
+}
+
+/// Waits until a call may be made that nobody waits for, if it is such a one. Returns
+/// `false` where somebody has come to wait for it meanwhile.
+async fn sweep_turn(lane: &Lane, rank: impl Fn() -> Rank, changed: &Notify) -> bool {
+    if rank() != Rank::Watched {
+        return true;
+    }
+    // Whatever else changes, it keeps its place among those who sweep.
+    let mut turn = pin!(lane.sweep_turn());
+    loop {
+        tokio::select! {
+            () = &mut turn => return true,
+            () = changed.notified() => if rank() != Rank::Watched { return false },
+        }
+    }
 }
 
 /// Nobody can be asked: everybody who waits is told why.
@@ -243,8 +256,10 @@ impl Asking {
                 Err(error) => return Err(error),
             }
             let key = LaneKey::Ses(self.caller.payer(), operation, region.clone());
-            let urgent = || self.list.rank() == Rank::Urgent;
-            self.access.turn_of_many(&key, "", urgent, &self.list.hastened).await;
+            let (rank, hastened) = (|| self.list.rank(), &self.list.hastened);
+            sweep_turn(&self.access.lane(&key), rank, hastened).await;
+            let urgent = || rank() == Rank::Urgent;
+            self.access.turn_of_many(&key, "", urgent, hastened).await;
         }
     }
 }
