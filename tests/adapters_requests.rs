@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ses_mailfrom::authority::{Credentials, Service, ServiceCredentials};
-use ses_mailfrom::aws::{ErrorKind, Reply, Settings, Thing, Watched};
-use ses_mailfrom::mail::{BehaviorOnMxFailure, Change, RoleArn};
+use ses_mailfrom::aws::{Aws, ErrorKind, Reply, Settings, Thing, Watched};
+use ses_mailfrom::mail::{BehaviorOnMxFailure, Change, RoleArn, Verification};
 use tokio::sync::Notify;
 
 mod adapters_support;
@@ -17,6 +17,8 @@ use adapters_support::{
 };
 
 const UNSET: &str = r#"<GetIdentityMailFromDomainAttributesResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><GetIdentityMailFromDomainAttributesResult><MailFromDomainAttributes><entry><key>example.com</key><value><BehaviorOnMXFailure>UseDefaultValue</BehaviorOnMXFailure></value></entry></MailFromDomainAttributes></GetIdentityMailFromDomainAttributesResult></GetIdentityMailFromDomainAttributesResponse>"#;
+
+const VERIFIED: &str = r#"<GetIdentityVerificationAttributesResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><GetIdentityVerificationAttributesResult><VerificationAttributes><entry><key>d7.example</key><value><VerificationStatus>Success</VerificationStatus></value></entry></VerificationAttributes></GetIdentityVerificationAttributesResult></GetIdentityVerificationAttributesResponse>"#;
 
 const THROTTLED: &str = r#"<ErrorResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>"#;
 
@@ -462,6 +464,29 @@ async fn a_sweep_by_the_list_leaves_half_of_the_calls_until_somebody_waits_for_i
     tokio::time::sleep(Duration::from_millis(5_900)).await;
     let sent = canned.sent();
     assert_eq!(sent.len(), 10, "one a second: {sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_does_not_wait_for_the_rest_of_a_list_that_began_too_early() {
+    let canned = Canned::default();
+    let (mut operator, actors) = teams(&canned, 1).await;
+    for n in 0..2 {
+        canned.ok(&format!(r#"{{"EmailIdentities":[],"NextToken":"page-{n}"}}"#));
+    }
+    canned.ok(VERIFIED).answer(Answer::Hang);
+    for n in 0..101 {
+        let name = domain(&format!("d{n}.example"));
+        let reply = operator.aws.verification(actors[0].sight(), &name, &region(REGION), ANY);
+        assert_eq!(reply, Reply::NotYet);
+    }
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(canned.sent().len(), 2, "of the list");
+    let (person, from) = (of_team(0, "person").with_urgency(), operator.clock.now());
+    let name = domain("d7.example");
+    let ask = |aws: &Aws| aws.verification(person.sight(), &name, &region(REGION), from);
+    let begun = tokio::time::Instant::now();
+    assert_eq!(operator.known(ask).await, Verification::Verified);
+    assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

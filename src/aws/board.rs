@@ -252,12 +252,59 @@ impl<Q: Clone + Eq + Hash + Ord, V: Clone + PartialEq> Board<Q, V> {
         woken
     }
 
-    /// A call that was to answer it has to be made again.
-    pub(super) fn ask_again(&mut self, question: &Q) {
+    /// A person waits for a later answer than that which is on its way: it is asked anew
+    /// beside it, before what nobody waits for. To be told of answers by
+    /// [`brought`](Self::brought) then.
+    pub(super) fn overtake(&mut self, question: &Q, not_before: Timestamp) {
+        let flight = self.entries.get(question).map(|entry| entry.flight());
+        if let Some(Flight::Sent { at, outdated }) = flight
+            && (at < not_before || outdated)
+        {
+            self.queue_again(question);
+        }
+    }
+
+    /// What came of a call that left at `sent`. Returns those to be woken.
+    pub(super) fn brought(
+        &mut self,
+        question: &Q,
+        result: Result<V, Error>,
+        (sent, now): (Timestamp, Timestamp),
+    ) -> Vec<ObjectKey> {
+        if self.left(question) == Some(sent) {
+            return self.landed(question, result, now);
+        }
+        // Whoever waits for more is told by the call that has overtaken it.
+        result.map_or_else(|_| Vec::new(), |value| self.overtaken(question, sent, value))
+    }
+
+    /// Who waits keeps the place, and looks whether this is late enough.
+    fn overtaken(&mut self, question: &Q, sent: Timestamp, value: V) -> Vec<ObjectKey> {
+        let Some(entry) = self.entries.get_mut(question) else { return Vec::new() };
+        let written = entry.going_on().and_then(|busy| busy.written);
+        if entry.sent().max(written) >= Some(sent) {
+            return Vec::new();
+        }
+        let waiters = entry.going_on().into_iter().flat_map(|busy| busy.waiters.keys());
+        let mut woken: Vec<_> = waiters.cloned().collect();
+        if entry.take(sent, value) {
+            woken.extend(entry.watching());
+        }
+        woken
+    }
+
+    /// The call that left at `sent` to answer it has to be made again.
+    pub(super) fn ask_again(&mut self, question: &Q, sent: Timestamp) {
+        if self.left(question) == Some(sent) {
+            self.queue_again(question);
+        }
+    }
+
+    fn queue_again(&mut self, question: &Q) {
         let Some(entry) = self.entries.get_mut(question) else { return };
         let busy = entry.busy();
-        let waits = busy.waiters.values().next();
-        let (namespace, urgent) = waits.map_or((String::new(), false), |sight| {
+        let first = busy.waiters.values().min_by_key(|sight| !sight.is_urgent());
+        let (namespace, urgent) = first.map_or((String::new(), false), |sight| {
             (sight.object().namespace().to_string(), sight.is_urgent())
         });
         busy.flight = Flight::Queued { urgent };

@@ -228,3 +228,59 @@ fn a_question_at_rest_holds_its_answer_alone() {
     answered(&mut board, 2, 1);
     assert!(!board.is_busy(&"q"));
 }
+
+/// Has a person ask, of whom nothing from before `not_before` counts.
+fn urge(board: &mut Answers, who: &Looker, not_before: i64, now: i64) -> Reply<u32> {
+    let reply = board.look(&"q", who.sight(true), at(not_before), at(now));
+    board.overtake(&"q", at(not_before));
+    reply
+}
+
+#[test]
+fn a_person_waits_for_no_call_that_left_too_early_and_all_hear_of_both() {
+    let (mut board, person) = (board(), Looker::new("p"));
+    look(&mut board, "q", "a", 1);
+    board.draw(at(2), 9, 4);
+    assert_eq!(urge(&mut board, &person, 2, 3), Reply::NotYet);
+    assert!(!board.is_asked(), "what is on its way is late enough");
+    assert_eq!(urge(&mut board, &person, 5, 5), Reply::NotYet);
+    assert!(board.is_urgent());
+    let both = [object("a"), object("p")];
+    assert_eq!(board.brought(&"q", Ok(1), (at(2), at(6))), both);
+    assert_eq!(look(&mut board, "q", "a", 1), Reply::Known { sent: at(2), value: 1 });
+    assert_eq!(urge(&mut board, &person, 5, 6), Reply::NotYet);
+    assert_eq!(names(&board.draw(at(7), 9, 4)), ["q"]);
+    assert!(!board.is_asked(), "once");
+    assert_eq!(board.brought(&"q", Ok(2), (at(7), at(8))), both);
+    assert_eq!(urge(&mut board, &person, 5, 8), Reply::Known { sent: at(7), value: 2 });
+    assert!(!board.is_busy(&"q"));
+}
+
+#[test]
+fn a_call_that_was_overtaken_neither_hides_what_is_later_nor_is_made_again() {
+    let (mut board, person) = (board(), Looker::new("p"));
+    look(&mut board, "q", "a", 1);
+    board.draw(at(2), 9, 4);
+    urge(&mut board, &person, 5, 5);
+    board.draw(at(6), 9, 4);
+    board.ask_again(&"q", at(2));
+    assert!(!board.is_asked());
+    let failed = Err(error(Operation::GetEmailIdentity));
+    assert!(board.brought(&"q", failed, (at(2), at(7))).is_empty());
+    assert_eq!(urge(&mut board, &person, 5, 7), Reply::NotYet);
+    board.brought(&"q", Ok(2), (at(6), at(8)));
+    assert!(board.brought(&"q", Ok(1), (at(2), at(9))).is_empty());
+    assert_eq!(urge(&mut board, &person, 5, 9), Reply::Known { sent: at(6), value: 2 });
+}
+
+#[test]
+fn a_call_that_was_overtaken_may_miss_a_write_that_has_ended_since() {
+    let (mut board, person) = (board(), Looker::new("p"));
+    look(&mut board, "q", "a", 1);
+    board.draw(at(2), 9, 4);
+    board.invalidate(&"q", at(3));
+    urge(&mut board, &person, 1, 4);
+    assert!(board.is_urgent(), "whatever it asks for");
+    assert!(board.brought(&"q", Ok(1), (at(2), at(5))).is_empty());
+    assert_eq!(board.last(&"q"), None);
+}

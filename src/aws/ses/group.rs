@@ -258,7 +258,7 @@ impl State {
         subject: Subject,
         name: &DomainName,
         identity: Option<Identity>,
-        now: Timestamp,
+        (sent, now): (Timestamp, Timestamp),
     ) -> Vec<ObjectKey> {
         let verification = match &identity {
             None => Verification::Missing,
@@ -268,17 +268,13 @@ impl State {
         let mail_from = identity.and_then(|identity| identity.mail_from);
         match subject {
             Subject::MailFrom => {
-                let mut woken = self.mail_from.landed(name, Ok(mail_from), now);
-                if let Some(sent) = self.mail_from.last(name) {
-                    woken.extend(self.verification.record(name, sent, verification));
-                }
+                let mut woken = self.mail_from.brought(name, Ok(mail_from), (sent, now));
+                woken.extend(self.verification.record(name, sent, verification));
                 woken
             }
             Subject::Verification => {
-                let mut woken = self.verification.landed(name, Ok(verification), now);
-                if let Some(sent) = self.verification.last(name) {
-                    woken.extend(self.mail_from.overheard(name, sent, mail_from));
-                }
+                let mut woken = self.verification.brought(name, Ok(verification), (sent, now));
+                woken.extend(self.mail_from.overheard(name, sent, mail_from));
                 woken
             }
         }
@@ -344,18 +340,18 @@ impl State {
         subject: Subject,
         name: &DomainName,
         error: Error,
-        now: Timestamp,
+        times: (Timestamp, Timestamp),
     ) -> Vec<ObjectKey> {
         match subject {
-            Subject::MailFrom => self.mail_from.landed(name, Err(error), now),
-            Subject::Verification => self.verification.landed(name, Err(error), now),
+            Subject::MailFrom => self.mail_from.brought(name, Err(error), times),
+            Subject::Verification => self.verification.brought(name, Err(error), times),
         }
     }
 
-    pub(super) fn ask_again(&mut self, subject: Subject, name: &DomainName) {
+    pub(super) fn ask_again(&mut self, subject: Subject, name: &DomainName, sent: Timestamp) {
         match subject {
-            Subject::MailFrom => self.mail_from.ask_again(name),
-            Subject::Verification => self.verification.ask_again(name),
+            Subject::MailFrom => self.mail_from.ask_again(name, sent),
+            Subject::Verification => self.verification.ask_again(name, sent),
         }
     }
 
@@ -372,7 +368,7 @@ impl State {
         let of = |name| found.get(name).copied().unwrap_or(Verification::Missing);
         let mut woken = Vec::new();
         for name in drawn {
-            woken.extend(self.verification.landed(name, Ok(of(name)), now));
+            woken.extend(self.verification.brought(name, Ok(of(name)), (sent, now)));
         }
         let others: Vec<DomainName> = self.verification.questions().cloned().collect();
         for name in &others {

@@ -31,8 +31,14 @@ pub(super) fn mail_from(
     (sight, not_before): (Sight, Timestamp),
 ) -> Reply<Option<MailFrom>> {
     let now = access.clock.now();
-    let reply = group.lock().mail_from.look(identity, sight, not_before, now);
+    let rank = Rank::of(&sight);
+    let mut state = group.lock();
+    let reply = state.mail_from.look(identity, sight, not_before, now);
     if reply == Reply::NotYet {
+        if rank == Rank::Urgent {
+            state.mail_from.overtake(identity, not_before);
+        }
+        drop(state);
         reader::start(access, group, Subject::MailFrom);
     }
     reply
@@ -50,6 +56,9 @@ pub(super) fn verification(
     let mut state = group.lock();
     let reply = state.verification.look(identity, sight, not_before, now);
     if reply == Reply::NotYet {
+        if rank == Rank::Urgent {
+            state.verification.overtake(identity, not_before);
+        }
         state.awaited(identity, rank);
         drop(state);
         reader::start(access, group, Subject::Verification);

@@ -147,7 +147,7 @@ fn fail_all(access: &Access, group: &Group, subject: Subject, error: &Error) {
     let mut state = group.lock();
     let draw = state.draw(subject, now, usize::MAX, 1);
     for question in &draw.questions {
-        woken.extend(state.fail(subject, question, error.clone(), now));
+        woken.extend(state.fail(subject, question, error.clone(), (now, now)));
     }
     drop(state);
     access.wake_all(&draw.dropped);
@@ -167,9 +167,9 @@ impl Asking {
     async fn ask(self, subject: Subject, way: Way, questions: Vec<DomainName>, sent: Timestamp) {
         let failed = match (way, subject) {
             (Way::List, _) => self.list(&questions, sent).await,
-            (Way::Batch(_), Subject::MailFrom) => self.mail_from(&questions).await,
-            (Way::Batch(_), Subject::Verification) => self.verification(&questions).await,
-            (Way::OneByOne, _) => self.one_by_one(subject, &questions).await,
+            (Way::Batch(_), Subject::MailFrom) => self.mail_from(&questions, sent).await,
+            (Way::Batch(_), Subject::Verification) => self.verification(&questions, sent).await,
+            (Way::OneByOne, _) => self.one_by_one(subject, &questions, sent).await,
         };
         let now = self.access.clock.now();
         let mut state = self.group.lock();
@@ -181,32 +181,40 @@ impl Asking {
                 state.answered();
                 woken
             }
-            Err(error) => settle(&mut state, subject, way, &questions, &error, now),
+            Err(error) => settle(&mut state, subject, way, &questions, &error, (sent, now)),
         };
         drop(state);
         self.access.wake_all(&woken);
         start(&self.access, &self.group, subject);
     }
 
-    async fn mail_from(&self, questions: &[DomainName]) -> Result<Vec<ObjectKey>, Error> {
+    async fn mail_from(
+        &self,
+        questions: &[DomainName],
+        sent: Timestamp,
+    ) -> Result<Vec<ObjectKey>, Error> {
         let clients = self.caller.clients(&self.access).await?;
         let line = Line::new(&self.access, &self.caller, clients, self.group.region());
         let mut found = calls::mail_from_attributes(&line, questions).await?;
-        let now = self.access.clock.now();
+        let times = (sent, self.access.clock.now());
         let mut state = self.group.lock();
-        let land = |name| state.mail_from.landed(name, Ok(found.remove(name)), now);
+        let land = |name| state.mail_from.brought(name, Ok(found.remove(name)), times);
         Ok(questions.iter().flat_map(land).collect())
     }
 
-    async fn verification(&self, questions: &[DomainName]) -> Result<Vec<ObjectKey>, Error> {
+    async fn verification(
+        &self,
+        questions: &[DomainName],
+        sent: Timestamp,
+    ) -> Result<Vec<ObjectKey>, Error> {
         let clients = self.caller.clients(&self.access).await?;
         let line = Line::new(&self.access, &self.caller, clients, self.group.region());
         let found = calls::verification_attributes(&line, questions).await?;
-        let now = self.access.clock.now();
+        let times = (sent, self.access.clock.now());
         let mut state = self.group.lock();
         let land = |name| {
             let known = found.get(name).copied().unwrap_or(Verification::Missing);
-            state.verification.landed(name, Ok(known), now)
+            state.verification.brought(name, Ok(known), times)
         };
         Ok(questions.iter().flat_map(land).collect())
     }
@@ -215,14 +223,15 @@ impl Asking {
         &self,
         subject: Subject,
         questions: &[DomainName],
+        sent: Timestamp,
     ) -> Result<Vec<ObjectKey>, Error> {
         let clients = self.caller.clients(&self.access).await?;
         let line = Line::new(&self.access, &self.caller, clients, self.group.region());
         let mut woken = Vec::new();
         for name in questions {
             let identity = calls::identity(&line, name).await?;
-            let now = self.access.clock.now();
-            woken.extend(self.group.lock().identity(subject, name, identity, now));
+            let times = (sent, self.access.clock.now());
+            woken.extend(self.group.lock().identity(subject, name, identity, times));
         }
         Ok(woken)
     }
@@ -272,7 +281,7 @@ fn settle(
     way: Way,
     questions: &[DomainName],
     error: &Error,
-    now: Timestamp,
+    (sent, now): (Timestamp, Timestamp),
 ) -> Vec<ObjectKey> {
     let passing = error.kind() == ErrorKind::Throttled || error.ends_session();
     let another_way = error.kind() == ErrorKind::AccessDenied && way != Way::OneByOne;
@@ -284,10 +293,10 @@ fn settle(
     }
     if another_way || (passing && state.again()) {
         for question in questions {
-            state.ask_again(subject, question);
+            state.ask_again(subject, question, sent);
         }
         return Vec::new();
     }
-    let fail = |question| state.fail(subject, question, error.clone(), now);
+    let fail = |question| state.fail(subject, question, error.clone(), (sent, now));
     questions.iter().flat_map(fail).collect()
 }
