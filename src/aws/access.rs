@@ -279,6 +279,13 @@ impl Access {
         Arc::clone(lock(&self.lanes).entry(key.clone()).or_insert_with(make))
     }
 
+    /// An object is gone: it waits in no lane.
+    pub(super) fn forget(&self, object: &ObjectKey) {
+        for lane in lock(&self.lanes).values() {
+            lane.forget(object);
+        }
+    }
+
     /// Acts from now on. A process does so once: who stops acting ends.
     pub(super) fn open(&self) {
         self.opened.get_or_init(Instant::now);

@@ -139,6 +139,17 @@ impl Lane {
         self.start(state)
     }
 
+    /// A holder is gone: it has no place any more, and what is reserved for it is the
+    /// next one's.
+    pub(super) fn forget(&self, holder: &ObjectKey) {
+        let mut state = lock(&self.state);
+        state.queued.remove(holder);
+        if state.reserved.remove(holder).is_some() {
+            state.bucket.give_back();
+            self.changed.notify_one();
+        }
+    }
+
     fn start(&self, state: &mut State) -> bool {
         let start = !state.working;
         state.working = true;
@@ -286,6 +297,25 @@ mod tests {
         tokio::time::advance(LAPSE).await;
         assert_eq!(lane.step(Instant::now()).reserved, [holder("c")]);
         assert!(taken(lane.ask(&holder("b"), false)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_are_gone_cost_nothing_whether_they_wait_or_have_a_permit() {
+        let lane = Lane::new(1.0, None);
+        if let Some(mut token) = taken(lane.ask(&holder("a"), false)) {
+            token.spend();
+        }
+        let gone: Vec<_> = (0..1_000).map(|n| holder(&format!("gone-{n}"))).collect();
+        for holder in &gone {
+            assert!(taken(lane.ask(holder, false)).is_none());
+        }
+        assert!(taken(lane.ask(&holder("b"), false)).is_none());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(lane.step(Instant::now()).reserved, gone[..1]);
+        for holder in &gone {
+            lane.forget(holder);
+        }
+        assert_eq!(lane.step(Instant::now()).reserved, [holder("b")]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -408,9 +408,11 @@ impl Aws {
         lock(&self.access.writers).endings(object)
     }
 
-    /// The object is gone: it watches nothing, and nothing more is sent for it.
+    /// The object is gone: it watches nothing, waits for no permit, and nothing more is
+    /// sent for it.
     pub fn forget(&self, object: &ObjectKey) {
         self.unwatch(object);
+        self.access.forget(object);
         lock(&self.access.writers).forget(object);
     }
 
