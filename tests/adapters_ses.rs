@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_simulator::{
     ACCOUNT, Behavior, Config, Fault, GatePoint, MailFromStatus as Truth, Matching, Quotas,
-    SesConfig, Trouble, UnknownIdentity,
+    SesConfig, Trouble, UnknownIdentity, ZoneSpec,
 };
 use jiff::Timestamp;
 use ses_mailfrom::authority::Service;
@@ -20,7 +20,7 @@ mod adapters_support;
 
 use adapters_support::{
     ANY, Actor, Operator, REGION, Stage, batch, domain, fast, mail_from, object, region, ses_says,
-    set,
+    set, zone_id,
 };
 
 const GET: &str = "GetIdentityMailFromDomainAttributes";
@@ -249,15 +249,25 @@ async fn the_default_rates_stay_below_the_quotas() {
     let mut operator = stage.operator_with(settings);
     operator.knows_its_account().await;
     let a = object("a", &[]);
-    let names: Vec<_> = (0..40).map(|n| domain(&format!("d{n}.com"))).collect();
-    for name in &names {
-        ses_says(&operator.aws, &a, name, &region(REGION), ANY);
-        operator.aws.zones(a.sight(), name, ANY);
+    // One call for each identity and each zone: far more than AWS grants at once.
+    for action in [GET, VERIFY, LIST] {
+        stage.sim.add_fault(Fault::always(Matching::action(action), Trouble::AccessDenied));
     }
-    for name in &names {
-        operator.known(|aws| ses_says(aws, &a, name, &region(REGION), ANY)).await;
-        operator.known(|aws| aws.zones(a.sight(), name, ANY)).await;
+    let zone = |n: usize| format!("Z{n}");
+    let names: Vec<_> = (0..150).map(|n| domain(&format!("d{n}.com"))).collect();
+    stage.sim.with(|world| {
+        for (n, name) in names.iter().enumerate() {
+            world.create_zone(ZoneSpec::public(ACCOUNT, name.as_str()).id(&zone(n))).unwrap();
+        }
+    });
+    let identity = |aws: &Aws, n: usize| ses_says(aws, &a, &names[n], &region(REGION), ANY);
+    let name = |aws: &Aws, n: usize| aws.name(a.sight(), &zone_id(&zone(n)), &names[n], ANY);
+    for n in 0..60 {
+        assert_eq!(identity(&operator.aws, n), Reply::NotYet);
     }
+    operator.all_known(names.len(), name).await;
+    operator.all_known(60, identity).await;
+    assert!(counted(&stage, ONE) >= 60 && counted(&stage, "ListResourceRecordSets") >= 150);
     let calls = operator.calls();
     assert!(!calls.iter().any(|call| call.ends_with("Throttled")), "{calls:?}");
 }

@@ -11,6 +11,7 @@ use super::memo::Backoff;
 use super::testing::{Looker, object};
 use super::watchers::Watchers;
 use super::{Error, Reply};
+use crate::authority::ObjectKey;
 
 type Answers = Board<&'static str, u32>;
 
@@ -67,6 +68,17 @@ fn a_call_takes_what_fits_urgent_first_and_each_question_once() {
     assert!(!board.is_urgent());
     assert_eq!(names(&board.draw(at(1), 9, 4)), ["b", "d"]);
     assert_eq!(names(&board.draw(at(1), 9, 4)), [""; 0]);
+}
+
+#[test]
+fn a_question_of_a_small_namespace_does_not_wait_for_all_of_a_large_one() {
+    let mut board = board();
+    for question in ["a", "b", "c", "d"] {
+        look(&mut board, question, "x", 1);
+    }
+    let small = Looker::of(ObjectKey::new("small", "x"));
+    board.look(&"z", small.sight(false), at(1), at(1));
+    assert_eq!(names(&board.draw(at(1), 2, 4)), ["a", "z"]);
 }
 
 #[test]

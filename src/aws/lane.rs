@@ -305,6 +305,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_of_a_small_namespace_does_not_wait_for_all_of_a_large_one() {
+        let lane = Lane::new(1.0, None);
+        if let Some(mut token) = taken(lane.ask(&holder("a"), false)) {
+            token.spend();
+        }
+        let large = ["0", "1", "2"].map(|name| ObjectKey::new("large", name));
+        let small = ObjectKey::new("small", "x");
+        for holder in large.iter().chain([&small]) {
+            assert!(taken(lane.ask(holder, false)).is_none());
+        }
+        let mut served = Vec::new();
+        for _ in 0..3 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            served.extend(lane.step(Instant::now()).reserved);
+        }
+        let [first, second, _] = large;
+        assert_eq!(served, [first, small, second]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn those_that_are_gone_cost_nothing_whether_they_wait_or_have_a_permit() {
         let lane = Lane::new(1.0, None);
         if let Some(mut token) = taken(lane.ask(&holder("a"), false)) {

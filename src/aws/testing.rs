@@ -24,7 +24,11 @@ pub(super) struct Looker {
 
 impl Looker {
     pub(super) fn new(name: &str) -> Self {
-        let (mut claims, key) = (Claims::default(), object(name));
+        Self::of(object(name))
+    }
+
+    pub(super) fn of(key: ObjectKey) -> Self {
+        let mut claims = Claims::default();
         claims.put_namespace(key.namespace(), Labels::new());
         let everything = json!({
             "namespaceSelector": {}, "domains": ["*"], "ambientCredentials": "Allow",
@@ -33,9 +37,9 @@ impl Looker {
         claims.put_policy("default", Policy::parse(&everything).unwrap());
         claims.put(Claimant {
             key: key.clone(),
-            uid: name.into(),
+            uid: key.name().into(),
             created: Timestamp::UNIX_EPOCH,
-            owner: Owner::of("test", key.namespace(), name),
+            owner: Owner::of("test", key.namespace(), key.name()),
             domain: DomainName::parse("example.com").unwrap(),
             asked: Arc::default(),
             places: Arc::default(),
