@@ -286,6 +286,16 @@ fn a_call_that_was_overtaken_neither_hides_what_is_later_nor_is_made_again() {
 }
 
 #[test]
+fn a_call_that_is_made_again_is_as_urgent_as_any_who_waits_for_it() {
+    let mut board = board();
+    look(&mut board, "q", "a", 1);
+    board.look(&"q", Looker::of(ObjectKey::new("small", "p")).sight(true), at(1), at(1));
+    board.draw(at(2), 9, 4);
+    board.ask_again(&"q", at(2));
+    assert_eq!((board.is_urgent(), board.first_namespace()), (true, Some("small")));
+}
+
+#[test]
 fn a_call_that_was_overtaken_may_miss_a_write_that_has_ended_since() {
     let (mut board, person) = (board(), Looker::new("p"));
     look(&mut board, "q", "a", 1);

@@ -81,7 +81,8 @@ impl Bucket {
     pub(super) fn on_throttled(&mut self, now: Instant) {
         self.fill(now);
         self.clean = 0;
-        self.tokens = 0.0;
+        // What is owed for time that was lost still is.
+        self.tokens = self.tokens.min(0.0);
         let factor = match self.throttled {
             Some(last) if now.duration_since(last) < COOLING => return,
             Some(_) if self.rate < self.allowance => 0.9,
@@ -91,7 +92,7 @@ impl Bucket {
         self.rate = (self.rate * factor).max(self.allowance * FLOOR);
     }
 
-    /// AWS answered without throttling.
+    /// A call has ended without being throttled, answered or not.
     pub(super) fn on_clean(&mut self, now: Instant) {
         self.fill(now);
         self.clean += 1;
@@ -146,6 +147,15 @@ mod tests {
         bucket.lose(Duration::from_secs(2));
         assert_eq!(bucket.ready_at(start), start + Duration::from_secs(2));
         assert_eq!(taken_within(&mut bucket, start, 10), 32);
+    }
+
+    #[test]
+    fn throttling_pays_nothing_of_what_was_lost() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(4.0, start);
+        bucket.lose(Duration::from_secs(2));
+        bucket.on_throttled(start);
+        assert_eq!(bucket.ready_at(start), start + Duration::from_secs(4), "at half the rate");
     }
 
     #[test]
