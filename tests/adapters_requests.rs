@@ -323,6 +323,31 @@ async fn a_put_does_not_leave_behind_one_that_may_be_held_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_read_does_not_leave_behind_one_that_may_be_held_up() {
+    let canned = Canned::default();
+    let mut operator = canned.operator(Settings { ses_rate: 10.0, ..fast() }).await;
+    let (a, us) = (object("a", &[]), region(REGION));
+    for number in 0..20 {
+        canned.ok(UNSET);
+        let name = domain(&format!("{number}.com"));
+        operator.known(|aws| aws.mail_from(a.sight(), &name, &us, ANY)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let answered = Arc::new(Notify::new());
+    canned.answer(Answer::When(Arc::clone(&answered), 200, UNSET.to_owned())).ok(UNSET);
+    for name in ["held.com", "next.com"] {
+        operator.aws.mail_from(a.sight(), &domain(name), &us, ANY);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let late = tokio::time::Instant::now();
+    answered.notify_one();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let sent = canned.sent();
+    let next = sent.last().expect("a call");
+    assert_eq!(next.at - late, Duration::from_millis(100), "a token behind the late answer");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_without_answer_fails_after_the_time_limit() {
     let canned = Canned::default();
     canned.answer_sts();

@@ -19,8 +19,8 @@ use super::lock;
 /// works on it.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
-/// What the puts of one bucket leave through: reads have the margin between the
-/// allowance and AWS's quota alone.
+/// What the calls of one of SES's buckets leave through. Those to Route 53 have the margin
+/// between the allowance and AWS's quota alone, which is wider.
 #[derive(Debug)]
 pub(super) struct Gate {
     /// Held by who leaves next.

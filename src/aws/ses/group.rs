@@ -400,6 +400,7 @@ impl<'a> Line<'a> {
         self.region
     }
 
+    /// Makes a call, whose token is taken already, once it may leave.
     pub(super) async fn transmit<T, E, F>(
         &self,
         operation: Operation,
@@ -412,7 +413,13 @@ impl<'a> Line<'a> {
     {
         let target = Target::regional(operation, self.region, about);
         let key = LaneKey::Ses(self.caller.payer(), operation, self.region.clone());
-        let call = Box::pin(send(self.clients));
+        let lane = self.access.lane(&key);
+        let under_way = lane.leave().await;
+        let call = Box::pin(async {
+            let answer = send(self.clients).await;
+            drop(under_way);
+            answer
+        });
         self.caller.transmit(self.access, &key, &target, call).await
     }
 }
