@@ -2,11 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ses_mailfrom::authority::{Credentials, Service, ServiceCredentials};
-use ses_mailfrom::aws::{Aws, Clearance, ErrorKind, Reply, Settings, Thing, Watched};
+use ses_mailfrom::aws::{Aws, ErrorKind, Reply, Settings, Thing, Watched};
 use ses_mailfrom::mail::{BehaviorOnMxFailure, Change, RoleArn, Verification};
 use tokio::sync::Notify;
 
@@ -216,78 +215,6 @@ async fn a_put_whose_authority_has_ended_is_not_sent_and_its_permit_goes_back() 
     assert!(canned.sent().is_empty());
     let b = object("b", &["bounce.example.com"]);
     assert!(operator.aws.put_permit(&b.grant(REGION), &us).is_some());
-}
-
-const THROTTLED_PUT: Answer = Answer::Json(429, "TooManyRequestsException");
-
-#[tokio::test(start_paused = true)]
-async fn a_throttled_put_is_sent_again_at_half_the_rate_before_those_that_wait() {
-    let canned = Canned::default();
-    canned.answer(THROTTLED_PUT).ok("{}");
-    let mut operator = canned.operator(Settings { ses_rate: 1.0, ..fast() }).await;
-    let [a, b] = ["a", "b"].map(|name| object(name, &[]));
-    let us = region(REGION);
-    let permit = operator.aws.put_permit(&a.grant(REGION), &us).unwrap();
-    assert!(operator.aws.put_permit(&b.grant(REGION), &us).is_none());
-    let behavior = BehaviorOnMxFailure::UseDefaultValue;
-    operator.aws.put_mail_from(permit, a.grant(REGION), &us, None, behavior).await.unwrap();
-    assert!(!operator.anybody_woken());
-    let sent = canned.sent();
-    let pause = sent[1].at - sent[0].at;
-    assert!(pause >= Duration::from_secs(2), "at 0.5/s a token takes 2 s, not {pause:?}");
-    assert!(pause < Duration::from_millis(2100), "{pause:?}");
-    assert_eq!(sent[0].body, sent[1].body);
-    assert_eq!(
-        operator.calls(),
-        ["Throttled", "OK"]
-            .map(|code| format!("PutEmailIdentityMailFromAttributes {REGION} {code}"))
-    );
-    assert_eq!(operator.woken().await, b.key());
-    let next = sent[0].at.elapsed();
-    assert!(next < Duration::from_millis(4200), "nothing was lost for the next: {next:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_throttled_put_is_not_sent_again_once_it_may_not_be_and_its_turn_goes_back() {
-    let leads = Arc::new(AtomicBool::new(true));
-    let cleared = Arc::clone(&leads);
-    let clearance = Clearance::from_fn(move || cleared.load(Ordering::Relaxed));
-    let canned = Canned::default();
-    let settings = Settings { ses_rate: 1.0, clearance, ..fast() };
-    let operator = canned.operator(settings).await;
-    let us = region(REGION);
-    let put = async |actor: &Actor, ends: &dyn Fn()| {
-        canned.answer(THROTTLED_PUT);
-        let permit = operator.aws.put_permit(&actor.grant(REGION), &us).unwrap();
-        let behavior = BehaviorOnMxFailure::UseDefaultValue;
-        let put = operator.aws.put_mail_from(permit, actor.grant(REGION), &us, None, behavior);
-        let meanwhile = async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            ends();
-        };
-        tokio::join!(put, meanwhile).0.unwrap_err()
-    };
-    let a = object("a", &[]);
-    let error = put(&a, &|| a.lose_authority()).await;
-    assert_eq!(error.kind(), ErrorKind::Revoked, "{error}");
-    let b = object("b", &[]);
-    let error = put(&b, &|| leads.store(false, Ordering::Relaxed)).await;
-    assert!(error.to_string().contains("does not lead"), "{error}");
-    assert_eq!(canned.sent().len(), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_throttled_put_does_not_hold_its_reconcile_for_long() {
-    let canned = Canned::default();
-    canned.answer(THROTTLED_PUT);
-    let operator = canned.operator(Settings { ses_rate: 0.1, ..fast() }).await;
-    let (a, us) = (object("a", &[]), region(REGION));
-    let permit = operator.aws.put_permit(&a.grant(REGION), &us).unwrap();
-    let behavior = BehaviorOnMxFailure::UseDefaultValue;
-    let begun = tokio::time::Instant::now();
-    let put = operator.aws.put_mail_from(permit, a.grant(REGION), &us, None, behavior);
-    assert_eq!(put.await.unwrap_err().kind(), ErrorKind::Throttled);
-    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -116,7 +116,7 @@ impl Lane {
     /// otherwise the holder is queued for one, once.
     pub(super) fn ask(self: &Arc<Self>, holder: &ObjectKey, urgent: bool) -> Asked {
         let mut state = lock(&self.state);
-        let unclaimed = || Asked::Now(self.taken());
+        let unclaimed = || Asked::Now(Token { lane: Arc::clone(self), spent: false });
         if state.reserved.remove(holder).is_some() {
             return unclaimed();
         }
@@ -195,11 +195,6 @@ impl Lane {
             () = sleep_until(next) => {}
             () = self.changed.notified() => {}
         }
-    }
-
-    /// The token of a turn that has come.
-    pub(super) fn taken(self: &Arc<Self>) -> Token {
-        Token { lane: Arc::clone(self), spent: false }
     }
 
     /// A turn that came was not needed.

@@ -9,17 +9,15 @@ use std::time::Duration;
 
 use aws_sdk_sesv2::types as sdk;
 use jiff::Timestamp;
-use tokio::time::timeout;
 
 use group::Rank;
 pub(super) use group::{Group, Subject};
 
 use super::access::{Access, LaneKey};
 use super::call::{Operation, Target};
-use super::caller::Caller;
 use super::permit::PutPermit;
 use super::watchers::Watcher;
-use super::{Error, ErrorKind, Reply};
+use super::{Error, Reply};
 use crate::authority::{Grant, Place, Sight};
 use crate::mail::{
     BehaviorOnMxFailure, DomainName, MailFrom, MailFromDomain, Region, Verification,
@@ -95,14 +93,6 @@ fn sdk_behavior(behavior: BehaviorOnMxFailure) -> sdk::BehaviorOnMxFailure {
     }
 }
 
-/// A put that AWS throttles is sent so often; then it has failed.
-const THROTTLED_PUTS: u32 = 3;
-
-/// So long it waits for each further turn at most: its reconcile waits with it.
-const SOON: Duration = Duration::from_secs(5);
-
-const PUT: Operation = Operation::PutEmailIdentityMailFromAttributes;
-
 /// Whatever becomes of a put, answers asked before its end do not count.
 struct Putting<'a> {
     access: &'a Access,
@@ -117,88 +107,47 @@ impl Drop for Putting<'_> {
 }
 
 /// Sets or clears the MAIL FROM domain; both members are always sent, because
-/// SES does not document what an omitted one does. Throttled, it takes another turn,
-/// ahead of those for whom nobody waits: what it rests on was written down for it.
+/// SES does not document what an omitted one does.
 pub(super) async fn put_mail_from(
     access: &Arc<Access>,
-    permit: PutPermit,
+    mut permit: PutPermit,
     grant: Grant,
     region: &Region,
     mail_from: Option<&MailFromDomain>,
     behavior: BehaviorOnMxFailure,
 ) -> Result<(), Error> {
     let identity = grant.domain();
-    let target = Target::regional(PUT, region, identity);
+    let operation = Operation::PutEmailIdentityMailFromAttributes;
+    let target = Target::regional(operation, region, identity);
     if *grant.place() != Place::Region(region.clone()) || *permit.region() != *region {
         return Err(Error::refused(&target, "neither grant nor permit is for this region"));
     }
     if mail_from.is_some_and(|name| !name.name().is_below(identity)) {
         return Err(Error::refused(&target, "the MAIL FROM domain is not below the identity"));
     }
+    if !grant.stands() {
+        return Err(Error::revoked(&target));
+    }
     let caller = access.caller(grant.credentials());
-    let put = Put { access, caller, grant: &grant, region, target, mail_from, behavior };
-    let (mut permit, mut tries) = (permit, 1);
-    loop {
-        let result = put.send(permit).await;
-        let throttled = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Throttled);
-        if !throttled || tries == THROTTLED_PUTS {
-            return result;
-        }
-        let Ok(next) = timeout(SOON, put.another_turn()).await else { return result };
-        (permit, tries) = (next, tries + 1);
+    let client = caller.clients(access).await?.ses(region);
+    let key = LaneKey::Ses(caller.payer(), operation, region.clone());
+    let lane = access.lane(&key);
+    let under_way = lane.leave().await;
+    if !grant.stands() {
+        under_way.unsent();
+        return Err(Error::revoked(&target));
     }
-}
-
-/// What is put, by whom.
-struct Put<'a> {
-    access: &'a Arc<Access>,
-    caller: Arc<Caller>,
-    grant: &'a Grant,
-    region: &'a Region,
-    target: Target,
-    mail_from: Option<&'a MailFromDomain>,
-    behavior: BehaviorOnMxFailure,
-}
-
-impl Put<'_> {
-    fn key(&self) -> LaneKey {
-        LaneKey::Ses(self.caller.payer(), PUT, self.region.clone())
-    }
-
-    /// Sends it once, if it still may be.
-    async fn send(&self, mut permit: PutPermit) -> Result<(), Error> {
-        let Self { access, caller, grant, region, target, .. } = self;
-        if !grant.stands() {
-            return Err(Error::revoked(target));
-        }
-        let client = caller.clients(access).await?.ses(region);
-        let key = self.key();
-        let lane = access.lane(&key);
-        let under_way = lane.leave().await;
-        if !grant.stands() {
-            under_way.unsent();
-            return Err(Error::revoked(target));
-        }
-        let identity = grant.domain();
-        let call = client
-            .put_email_identity_mail_from_attributes()
-            .email_identity(identity.as_str())
-            .mail_from_domain(self.mail_from.map_or("", MailFromDomain::as_str))
-            .behavior_on_mx_failure(sdk_behavior(self.behavior));
-        permit.spend();
-        let _putting = Putting { access, identity, region };
-        let sent = Box::pin(async {
-            let answer = call.send().await;
-            drop(under_way);
-            answer
-        });
-        caller.transmit(access, &key, target, sent).await.map(|_| ())
-    }
-
-    /// Waits for leave to send it once more.
-    async fn another_turn(&self) -> PutPermit {
-        let key = self.key();
-        self.access.turn(&key, self.grant.object().namespace(), true).await;
-        PutPermit::new(self.access.lane(&key).taken(), self.region.clone())
-    }
+    let call = client
+        .put_email_identity_mail_from_attributes()
+        .email_identity(identity.as_str())
+        .mail_from_domain(mail_from.map_or("", MailFromDomain::as_str))
+        .behavior_on_mx_failure(sdk_behavior(behavior));
+    permit.spend();
+    let _putting = Putting { access, identity, region };
+    let sent = Box::pin(async {
+        let answer = call.send().await;
+        drop(under_way);
+        answer
+    });
+    caller.transmit(access, &key, &target, sent).await.map(|_| ())
 }
