@@ -11,7 +11,7 @@ use crate::api::{Reason, SesMailFrom};
 use crate::authority::{ObjectKey, Place};
 use crate::compact::Nanos;
 use crate::controller::objects::key_of;
-use crate::plan::{Memory, Remembered};
+use crate::plan::{Memory, Remembered, WriteFault};
 
 /// The memories of all objects.
 #[derive(Debug, Default)]
@@ -100,6 +100,16 @@ impl Memories {
     /// Whether anything is remembered of an object.
     pub fn holds(&self, key: &ObjectKey) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+    }
+
+    /// Whether AWS has turned a write for an object away that it may well take later:
+    /// it was throttled.
+    pub fn was_throttled(&self, object: &SesMailFrom) -> bool {
+        let memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = memories.get(&key_of(object)).filter(|kept| kept.uid == fingerprint(object));
+        let more = found.and_then(|kept| kept.more.as_deref());
+        let throttled = |failed: &WriteFault| failed.fault.refused && failed.fault.transient;
+        more.is_some_and(|memory| memory.faults.values().any(throttled))
     }
 
     /// Remembers this from now on.

@@ -141,6 +141,9 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
                 self.outside.forget(key);
                 return Ok(Outcome { verdict: Verdict::Settled, again: Again::WhenWoken });
             };
+            // What was throttled has had its turn: nobody who came later goes before it.
+            let urgent = standing.is_urgent() || self.memories.was_throttled(&object);
+            let standing = standing.with_urgency(urgent);
             let came = self.take_endings(&object);
             if came.failed && met.failed {
                 return Ok(Outcome::write_failed(None));

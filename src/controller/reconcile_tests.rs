@@ -16,7 +16,9 @@ use crate::authority::{Place, Service};
 use crate::mail::{
     BehaviorOnMxFailure, ChangeBatch, DomainName, HostedZoneId, MailFromDomain, Region, Regions,
 };
-use crate::plan::{Answer, Effect, Facts, Fault, Memory, Notice, Plan, Question, Value, World};
+use crate::plan::{
+    Answer, Effect, Facts, Fault, Memory, Notice, Plan, Question, Value, World, WriteFault,
+};
 use crate::telemetry::Verdict;
 
 fn status(name: &str) -> Box<SesMailFromStatus> {
@@ -515,4 +517,27 @@ async fn what_aws_was_told_is_told_of_though_the_object_was_not_written() {
         ["put us-east-1 bounce.example.com", "status after at 5", "event uid-a Published"];
     assert_eq!(bench.log(), expected);
     assert_eq!(outcome, Outcome { verdict: Verdict::Raced, again: Again::BackOff });
+}
+
+#[tokio::test]
+async fn what_was_throttled_goes_before_who_came_later_and_what_was_denied_does_not() {
+    let urgent = Arc::new(Mutex::new(Vec::new()));
+    let asked = Arc::clone(&urgent);
+    let bench = bench(move |world| {
+        asked.lock().unwrap().push(world.standing.is_urgent());
+        Plan { memory: world.memory.clone(), ..Plan::default() }
+    });
+    let throttled = Fault { refused: true, ..fault() };
+    let denied = Fault { transient: false, ..throttled.clone() };
+    let faults = [None, Some(fault()), Some(denied), Some(throttled)];
+    for fault in faults {
+        let (object, _) = bench.reconciler.store.view(&key("a")).unwrap();
+        bench.reconciler.memories.amend(&object, |memory| {
+            let failed = |fault| WriteFault { fault, at: NOW, count: 1, repair: false };
+            memory.faults =
+                fault.map(|fault| (Place::Region(region()), failed(fault))).into_iter().collect();
+        });
+        bench.reconcile().await;
+    }
+    assert_eq!(*urgent.lock().unwrap(), [false, false, false, true]);
 }
