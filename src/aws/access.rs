@@ -231,11 +231,6 @@ impl Access {
         same.map(|(_, view)| Arc::clone(view)).collect()
     }
 
-    /// Waits until a call to Route 53 that nobody waits for may be made.
-    pub(super) async fn sweep_turn(&self, payer: &Payer) {
-        self.lane(&LaneKey::Route53(payer.clone())).sweep_turn().await;
-    }
-
     /// Waits, on behalf of a namespace, for a turn to call.
     pub(super) async fn turn(self: &Arc<Self>, key: &LaneKey, namespace: &str, urgent: bool) {
         let lane = self.lane(key);

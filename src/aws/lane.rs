@@ -2,6 +2,7 @@
 //! in it for a permit, without anything of theirs running meanwhile.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -205,12 +206,29 @@ impl Lane {
 
     /// Waits until a call that nobody waits for may take its turn: whoever else makes
     /// such calls here, half of what the bucket gives is left to those who wait.
-    pub(super) async fn sweep_turn(&self) {
+    async fn sweep_turn(&self) {
         let mut next = self.sweeps.lock().await;
         if let Some(at) = *next {
             sleep_until(at).await;
         }
         *next = Some(Instant::now() + 2 * lock(&self.state).bucket.interval());
+    }
+
+    /// The same for a call that may come to be another's: whenever `changed` is told, it
+    /// is asked whether it is `still` nobody's. Returns `false` once it is not. Whatever
+    /// else changes, it keeps its place among those who sweep.
+    pub(super) async fn sweep_turn_while(
+        &self,
+        still: impl Fn() -> bool,
+        changed: &Notify,
+    ) -> bool {
+        let mut turn = pin!(self.sweep_turn());
+        loop {
+            tokio::select! {
+                () = &mut turn => return true,
+                () = changed.notified() => if !still() { return false },
+            }
+        }
     }
 
     /// Waits until a call whose token is taken may leave: tokens may be held for a

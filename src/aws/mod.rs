@@ -31,6 +31,7 @@ mod memo;
 mod memos;
 mod permit;
 mod queue;
+mod rank;
 mod route53;
 mod ses;
 mod session;

@@ -162,13 +162,8 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
                     Handed::Refused => Err(Stop::Blocked),
                 };
             }
-            Step::Put(mut step) => {
-                if !step.obtain(&self.outside) {
-                    let mut regions = self.without_permit(next);
-                    regions.insert(step.region);
-                    return Err(Stop::NoPermit(regions));
-                }
-                self.put_mail_from(object, step).await?;
+            Step::Put(step) => {
+                self.put_mail_from(object, step, next).await?;
                 return Ok(Done::ToldAws);
             }
         }
@@ -215,9 +210,19 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         regions
     }
 
-    async fn put_mail_from(&self, object: &SesMailFrom, step: PutStep<X>) -> Result<(), Stop> {
+    async fn put_mail_from(
+        &self,
+        object: &SesMailFrom,
+        mut step: PutStep<X>,
+        next: &mut [Step<X>],
+    ) -> Result<(), Stop> {
+        step.obtain(&self.outside);
         let PutStep { permit, grant, region, mail_from, behavior, repair } = step;
-        let Some(permit) = permit else { return Err(Stop::NoPermit([region].into())) };
+        let Some(permit) = permit else {
+            let mut regions = self.without_permit(next);
+            regions.insert(region);
+            return Err(Stop::NoPermit(regions));
+        };
         let place = grant.place().clone();
         let put = self.outside.put_mail_from(permit, grant, &region, mail_from.as_ref(), behavior);
         self.settle(object, &place, repair, put.await)?;

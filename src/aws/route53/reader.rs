@@ -1,7 +1,6 @@
 //! Reads a zone: waits until something is to be asked, takes a turn, and asks
 //! for the page that tells most.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +9,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::super::access::{Access, LaneKey};
 use super::super::call::{Operation, Target};
 use super::super::caller::Caller;
+use super::super::rank::Rank;
 use super::super::{Error, ErrorKind};
 use super::GATHER;
 use super::listing::{Page, Start};
-use super::reading::Rank;
 use super::records::{self, Set};
 use super::zone::{Call, ZoneView};
 
@@ -81,11 +80,15 @@ async fn call(access: &Arc<Access>, view: &ZoneView, rank: Rank) {
     if let Err(error) = session {
         return access.wake_all(&view.lock().fail(&error, access.clock.now()));
     }
-    if rank == Rank::Watched && !sweep_turn(access, view, &caller).await {
-        return;
-    }
     let lane = LaneKey::Route53(caller.payer());
-    let urgent = || view.lock().rank(access.clock.now()) == Some(Rank::Urgent);
+    let is = |rank| view.lock().rank(access.clock.now()) == Some(rank);
+    if rank == Rank::Watched {
+        let lane = access.lane(&lane);
+        if !lane.sweep_turn_while(|| is(Rank::Watched), &view.changed).await {
+            return;
+        }
+    }
+    let urgent = || is(Rank::Urgent);
     access.turn_of_many(&lane, &first.namespace, urgent, &view.changed).await;
     // Whoever has come meanwhile is among them.
     let Some(call) = draw(access, view) else { return access.lane(&lane).give_back() };
@@ -101,24 +104,6 @@ async fn call(access: &Arc<Access>, view: &ZoneView, rank: Rank) {
         }
     };
     access.wake_all(&woken);
-}
-
-/// Waits, among all zones of an account, for the turn of what nobody waits for.
-/// `false` once there is something else to do: whatever else has changed, the place
-/// is kept.
-async fn sweep_turn(access: &Access, view: &ZoneView, caller: &Caller) -> bool {
-    let payer = caller.payer();
-    let mut turn = pin!(access.sweep_turn(&payer));
-    loop {
-        tokio::select! {
-            () = &mut turn => return true,
-            () = view.changed.notified() => {
-                if view.lock().rank(access.clock.now()) != Some(Rank::Watched) {
-                    return false;
-                }
-            }
-        }
-    }
 }
 
 /// What is to be asked now, first of all this.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::super::rank::Rank;
 use super::listing::{Listing, Page, Start};
 use super::names::{dotted, plain};
 
@@ -24,17 +25,6 @@ pub(super) trait Look {
         listing: &Listing<Self::Item>,
         not_before: Timestamp,
     ) -> Result<(Timestamp, Self::Told), String>;
-}
-
-/// What goes before what.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Rank {
-    /// A person waits for it.
-    Urgent,
-    /// An object waits for it.
-    Asked,
-    /// Nobody waits: it is kept up.
-    Watched,
 }
 
 /// The first first.

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::super::rank::Rank;
 use super::in_zone::{InZone, Inspection, Told};
 use super::listing::{Page, Start};
 use super::names::{is_at_or_below, plain};
-use super::reading::{Answered, Rank, Reading};
+use super::reading::{Answered, Reading};
 use super::records::Set;
 use crate::mail::{DomainName, NameView, RecordType, Routing, Surroundings};
 

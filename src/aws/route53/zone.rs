@@ -9,10 +9,11 @@ use tokio::sync::Notify;
 
 use super::super::board::Board;
 use super::super::memo::Backoff;
+use super::super::rank::Rank;
 use super::super::{Error, Reply, lock};
 use super::in_zone::{InZone, Inspection, Told};
 use super::listing::{Page, Start};
-use super::reading::{Answered, Look as _, Rank, Reading};
+use super::reading::{Answered, Look as _, Reading};
 use super::records::Set;
 use crate::authority::{Credentials, ObjectKey, Sight};
 use crate::compact::Compact;

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 
 use super::super::Reply;
 use super::super::memo::Backoff;
+use super::super::rank::Rank;
 use super::super::testing::{Looker, object};
 use super::super::watchers::{Watcher, Watchers};
 use super::in_zone::{InZone, Told};
 use super::listing::{Page, Start};
-use super::reading::Rank;
 use super::records::Set;
 use super::zone::{Call, ZoneView};
 use crate::authority::{Credentials, ObjectKey};

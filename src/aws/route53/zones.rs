@@ -14,11 +14,12 @@ use super::super::access::{Access, LaneKey};
 use super::super::call::{Operation, Target};
 use super::super::clients::Clients;
 use super::super::memo::{Backoff, Failures};
+use super::super::rank::Rank;
 use super::super::{Error, ErrorKind, Reply, lock};
 use super::GATHER;
 use super::listing::{Listing, Page, Start};
 use super::names::plain;
-use super::reading::{Look, Rank, Reading};
+use super::reading::{Look, Reading};
 use crate::authority::{Credentials, ObjectKey, Service, Sight};
 use crate::mail::{DomainName, HostedZoneId, Zone};
 

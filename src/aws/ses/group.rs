@@ -16,9 +16,10 @@ use super::super::board::{Board, Draw};
 use super::super::call::{Operation, Target};
 use super::super::caller::Caller;
 use super::super::clients::Clients;
+use super::super::rank::Rank;
 use super::super::{Error, Settings, lock};
 use super::calls::AT_ONCE;
-use crate::authority::{Credentials, ObjectKey, Sight};
+use crate::authority::{Credentials, ObjectKey};
 use crate::mail::{DomainName, Identity, MailFrom, Region, Verification};
 
 /// An action that IAM has refused is not tried again for so long.
@@ -38,24 +39,6 @@ pub(in super::super) enum Subject {
     MailFrom,
     /// Whether they are there and verified.
     Verification,
-}
-
-/// For whom a call is made. The first goes first.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Rank {
-    /// A person waits for it.
-    Urgent,
-    /// An object waits for it.
-    Asked,
-    /// Nobody waits: it is kept up.
-    Watched,
-}
-
-impl Rank {
-    /// Of what this object asks.
-    pub(super) fn of(sight: &Sight) -> Self {
-        if sight.is_urgent() { Self::Urgent } else { Self::Asked }
-    }
 }
 
 /// How the next questions are asked.

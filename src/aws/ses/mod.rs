@@ -10,12 +10,12 @@ use std::time::Duration;
 use aws_sdk_sesv2::types as sdk;
 use jiff::Timestamp;
 
-use group::Rank;
 pub(super) use group::{Group, Subject};
 
 use super::access::{Access, LaneKey};
 use super::call::{Operation, Target};
 use super::permit::PutPermit;
+use super::rank::Rank;
 use super::watchers::Watcher;
 use super::{Error, Reply};
 use crate::authority::{Grant, Place, Sight};

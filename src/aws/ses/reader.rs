@@ -2,7 +2,6 @@
 //! turn, draws what fits into the call, and hands out what came back.
 
 use std::collections::HashMap;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +13,10 @@ use super::super::access::{Access, LaneKey};
 use super::super::call::Operation;
 use super::super::caller::Caller;
 use super::super::lane::Lane;
+use super::super::rank::Rank;
 use super::super::{Error, ErrorKind};
 use super::calls;
-use super::group::{Group, Line, Listing, Rank, State, Subject, Way};
+use super::group::{Group, Line, Listing, State, Subject, Way};
 use crate::authority::ObjectKey;
 use crate::mail::{DomainName, Verification};
 
@@ -127,17 +127,7 @@ async fn call(access: &Arc<Access>, group: &Arc<Group>, subject: Subject) {
 /// Waits until a call may be made that nobody waits for, if it is such a one. Returns
 /// `false` where somebody has come to wait for it meanwhile.
 async fn sweep_turn(lane: &Lane, rank: impl Fn() -> Rank, changed: &Notify) -> bool {
-    if rank() != Rank::Watched {
-        return true;
-    }
-    // Whatever else changes, it keeps its place among those who sweep.
-    let mut turn = pin!(lane.sweep_turn());
-    loop {
-        tokio::select! {
-            () = &mut turn => return true,
-            () = changed.notified() => if rank() != Rank::Watched { return false },
-        }
-    }
+    rank() != Rank::Watched || lane.sweep_turn_while(|| rank() == Rank::Watched, changed).await
 }
 
 /// Nobody can be asked: everybody who waits is told why.
