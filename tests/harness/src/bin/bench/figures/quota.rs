@@ -77,18 +77,20 @@ fn identities_seen(logs: &Logs, region: &str) -> usize {
     seen.len()
 }
 
-/// Of how many zones record sets have been listed.
-fn zones_seen(logs: &Logs) -> usize {
+/// How many pages of record sets have been listed, in all zones: each by where it
+/// begins.
+fn pages_seen(logs: &Logs) -> usize {
     let calls = logs.calls.iter().filter(|call| call.action == LIST && succeeded(call));
-    let seen: BTreeSet<&String> = calls.filter_map(|call| call.targets.first()).collect();
+    let seen: BTreeSet<(Option<&String>, Option<&String>)> =
+        calls.map(|call| (call.targets.first(), call.targets.last())).collect();
     seen.len()
 }
 
-/// How many identities, in the region where the most are, and zones have not been seen,
-/// of `n` in each region and of `zones`.
-pub(crate) fn unseen(logs: &Logs, regions: &[&str], n: usize, zones: usize) -> usize {
+/// What has not been seen: how many identities, of `n`, in the region where the most
+/// are, and how many pages of the least that hold all record sets.
+pub(crate) fn unseen(logs: &Logs, regions: &[&str], n: usize, pages: usize) -> usize {
     let identities = regions.iter().map(|region| n.saturating_sub(identities_seen(logs, region)));
-    identities.max().unwrap_or(0) + zones.saturating_sub(zones_seen(logs))
+    identities.max().unwrap_or(0) + pages.saturating_sub(pages_seen(logs))
 }
 
 /// What one look at everything takes of each bucket, at the least: SES tells 100
@@ -173,11 +175,11 @@ mod tests {
         assert_eq!(look_over(&logs), Some(Span { from: 1.0, to: 4.0 }));
         assert_eq!(identities_seen(&logs, "us-east-1"), 3);
         assert_eq!(identities_seen(&logs, "eu-west-1"), 0);
-        assert_eq!(zones_seen(&logs), 0);
+        assert_eq!(pages_seen(&logs), 0);
     }
 
     #[test]
-    fn unseen_is_what_the_worst_region_lacks_and_each_zone() {
+    fn unseen_is_what_the_worst_region_lacks_and_each_page() {
         let elsewhere = Call { region: "eu-west-1".to_owned(), ..call(1.0, READ, &["a"]) };
         let calls = vec![
             call(1.0, READ, &["a", "b"]),
@@ -186,7 +188,7 @@ mod tests {
             refused(1.0, LIST, &["Z2", "a.example"], "Throttling"),
         ];
         let logs = logs(calls);
-        let unseen = |regions: &[&str], zones| unseen(&logs, regions, 3, zones);
+        let unseen = |regions: &[&str], pages| unseen(&logs, regions, 3, pages);
         assert_eq!(unseen(&["us-east-1"], 1), 1);
         assert_eq!(unseen(&["us-east-1", "eu-west-1"], 1), 2);
         assert_eq!(unseen(&["us-east-1", "eu-west-1"], 2), 3);
@@ -201,7 +203,7 @@ mod tests {
         ];
         assert_eq!(look_over(&logs(calls.clone())), Some(Span { from: 1.0, to: 2.0 }));
         calls.push(call(4.0, LIST, &["Z2", "a.other"]));
-        assert_eq!(zones_seen(&logs(calls)), 2);
+        assert_eq!(pages_seen(&logs(calls)), 3);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How each floor is reckoned.
 
 /// By the figure's name, for the report.
-pub(crate) const FLOORS: [(&str, &str); 29] = [
+pub(crate) const FLOORS: [(&str, &str); 33] = [
     (
         "converge_seconds",
         "(puts - 1) / allowance + T(1): puts are those of one region, since each region has a bucket of its own; T(1) is one object alone from the operator's start to Ready, in the same run",
@@ -19,6 +19,19 @@ pub(crate) const FLOORS: [(&str, &str); 29] = [
         "sweeps_at_rest",
         "no floor; bound: time / (0.9 resync) + 1, for the pace of each object is jittered by a tenth, and the window may cut a sweep in two",
     ),
+    (
+        "route53_reads_at_rest",
+        "no floor; bound: as often the pages of all record sets, 300 each, and ceil(zones/100) pages of zones an hour",
+    ),
+    (
+        "unseen_at_rest",
+        "0: every identity of every region has been read meanwhile, and as many pages as hold all record sets; bound: where the time is a resync and a tenth",
+    ),
+    (
+        "alone_seconds",
+        "no floor: it is T(1); bound: INSYNC, SES's first look, two polls and 2 s, and where a second put follows what lies between two puts",
+    ),
+    ("culprit_others_ready_seconds", "(objects - 1) / allowance; bound: half as much again"),
     (
         "dns_queries_per_object_and_resync",
         "0: while SES says Success there is nothing to ask the DNS",
@@ -48,7 +61,7 @@ pub(crate) const FLOORS: [(&str, &str); 29] = [
     ),
     (
         "restart_unseen",
-        "0: within twice the time that one call for each object takes, and 30 s, every identity of every region has been read, and every zone",
+        "0: within twice the time that one call for each object takes, and 30 s, every identity of every region has been read, and as many pages as hold all record sets",
     ),
     ("restart_aws_writes", "0: what has converged is put and changed no more"),
     ("restart_status_writes", "0: each status says already what is seen again"),

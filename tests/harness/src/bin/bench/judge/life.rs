@@ -1,11 +1,17 @@
 //! A whole life: of the way to Ready, and what follows it.
 
+use std::time::Duration;
+
 use super::memory::{RSS_PEAK, rss_bound};
 use super::rest::{restart, steady};
 use super::sheet::Sheet;
 use crate::figures::{Figure, Logs, Span, dns, kubernetes, number, quota, route53, seconds, ses};
 use crate::life::Life;
 use crate::scenario::{Scenario, Zones};
+
+/// `--poll-min` and `--put-hold-off` by default.
+const POLL_MIN: Duration = Duration::from_secs(10);
+const PUT_HOLD_OFF: Duration = Duration::from_secs(60);
 
 /// Of a whole life.
 pub(crate) fn life(scenario: &Scenario, seen: &Life) -> Vec<Figure> {
@@ -41,11 +47,20 @@ fn converge(sheet: &mut Sheet<'_>, seen: &Life) {
     let (puts, allowance) = (scenario.puts(), scenario.ses_allowance());
     let floor = seen.alone.map(|alone| quota::converge_floor(puts, allowance, alone));
     let took = seen.converge.map(Span::length);
-    sheet.add("alone_seconds", "s", seen.alone, (None, None));
+    sheet.add("alone_seconds", "s", seen.alone, (None, Some(alone_bound(scenario))));
     sheet.add("converge_seconds", "s", took, (floor, None));
     let ratio = took.zip(floor).map(|(took, floor)| took / floor);
     sheet.add("converge_ratio", "of floor", ratio, (Some(1.0), converge_bound(scenario)));
     sheet.add("sigterm_exit_seconds", "s", seen.exit, (None, Some(5.0)));
+}
+
+/// How long one object alone may take, in seconds: what AWS takes, and polls that find
+/// out. A floor is reckoned from it, so it may not grow unseen.
+fn alone_bound(scenario: &Scenario) -> f64 {
+    let poll = scenario.poll_min.unwrap_or(POLL_MIN);
+    let between_puts = if scenario.reject { PUT_HOLD_OFF } else { Duration::ZERO };
+    let aws = scenario.in_sync_after + scenario.first_look;
+    seconds(aws + 2 * poll + between_puts) + 2.0
 }
 
 /// What the time may be of its floor, where the puts alone take half a minute: of less
@@ -112,8 +127,6 @@ fn sweeps_meanwhile(scenario: &Scenario, converging: &Logs, span: Span) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::figures::CHANGE;
     use crate::figures::by_hand::{call, logs, same};

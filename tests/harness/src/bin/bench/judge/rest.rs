@@ -6,6 +6,9 @@ use crate::figures::{Logs, PUT, Span, dns, kubernetes, number, quota, route53, s
 use crate::life::{Life, Restart, Steady};
 use crate::scenario::Scenario;
 
+/// In so many resyncs each object is looked at: one, and what a sweep takes.
+const WHOLE: f64 = 1.1;
+
 pub(super) fn steady(sheet: &mut Sheet<'_>, seen: &Life) {
     let scenario = sheet.scenario;
     let logs = seen.steady.as_ref().map(|steady| seen.logs.within(steady.measured.span));
@@ -15,11 +18,25 @@ pub(super) fn steady(sheet: &mut Sheet<'_>, seen: &Life) {
         let limits = (Some(1.0), sheet.not_few(1.0));
         sheet.add_of(region, "ses_reads_per_sweep_ratio", "of floor", ratio, limits);
     }
+    let span = seen.steady.as_ref().map_or(0.0, |steady| steady.measured.span.length());
+    let most = sweeps_bound(scenario, span);
+    for region in scenario.regions() {
+        let sweeps = value(&|logs| Some(ses::sweeps(logs, region, scenario.n)));
+        sheet.add_of(region, "sweeps_at_rest", "sweeps", sweeps, (None, Some(most)));
+    }
+    let reads = value(&|logs| Some(number(route53::reads(logs))));
+    let pages = number(route53::sweep_pages(scenario)) * most;
+    // The list of zones is remembered for an hour.
+    let bound = pages + number(scenario.zone_count().div_ceil(100)) * (span / 3_600.0).ceil();
+    sheet.add("route53_reads_at_rest", "reads", reads, (None, Some(bound)));
+    let pages = route53::sweep_pages(scenario);
+    let unseen =
+        value(&|logs| Some(number(quota::unseen(logs, scenario.regions(), scenario.n, pages))));
+    let whole = span >= WHOLE * seconds(scenario.resync());
+    let bound = whole.then_some(0.0);
+    sheet.add("unseen_at_rest", "identities and pages", unseen, (Some(0.0), bound));
     let home = scenario.regions().first().copied().unwrap_or_default();
     let sweeps = value(&|logs| Some(ses::sweeps(logs, home, scenario.n)));
-    let span = seen.steady.as_ref().map_or(0.0, |steady| steady.measured.span.length());
-    let bound = Some(sweeps_bound(scenario, span));
-    sheet.add("sweeps_at_rest", "sweeps", sweeps, (None, bound));
     let queries = sweeps.filter(|sweeps| *sweeps > 0.0).and_then(|sweeps| {
         value(&|logs| Some(number(dns::questions(logs)) / number(scenario.n) / sweeps))
     });
@@ -77,7 +94,7 @@ pub(super) fn restart(sheet: &mut Sheet<'_>, logs: &Logs, restart: Option<&Resta
     let floor = least.seconds(scenario.ses_allowance(), scenario.route53_allowance());
     let seen_all = logs.as_ref().filter(|_| unseen == Some(0));
     let took = seen_all.and_then(quota::look_over).map(Span::length);
-    sheet.add("restart_unseen", "identities and zones", unseen.map(number), none);
+    sheet.add("restart_unseen", "identities and pages", unseen.map(number), none);
     sheet.add("restart_seconds", "s", took, (Some(floor), None));
     let bound = sheet.many(1.2);
     sheet.add("restart_ratio", "of floor", took.map(|took| took / floor), (Some(1.0), bound));
@@ -131,6 +148,37 @@ mod tests {
         let good = |pace| figure(&scenario, &hour(&scenario, pace), "sweeps_at_rest").is_good();
         assert!(good(600) && good(540));
         assert!(!good(60) && !good(400));
+    }
+
+    #[test]
+    fn who_leaves_one_unseen_for_longer_than_a_resync_and_a_sweep_is_over_its_bound() {
+        let scenario = full().swap_remove(0);
+        let mut seen = hour(&scenario, 600);
+        seen.logs.calls.push(call(9.0, "ListResourceRecordSets", &["Z", "0"]));
+        let good = |seen: &Life| figure(&scenario, seen, "unseen_at_rest").is_good();
+        assert!(good(&seen));
+        let mut blind = hour(&scenario, 600);
+        assert!(!good(&blind), "no record was seen");
+        blind.logs.calls = seen.logs.calls.clone();
+        for call in &mut blind.logs.calls {
+            call.targets.retain(|target| target != "7");
+        }
+        assert!(!good(&blind), "the rest is seen six times over");
+        let short = Span { from: 0.0, to: 599.0 };
+        blind.steady.as_mut().unwrap().measured.span = short;
+        assert!(good(&blind), "it may be seen later");
+    }
+
+    #[test]
+    fn who_reads_the_records_again_and_again_is_over_its_bound() {
+        let scenario = full().swap_remove(0);
+        let good = |times: u32| {
+            let mut seen = hour(&scenario, 600);
+            let read = |at| call(f64::from(at), "ListResourceRecordSets", &["Z", "0"]);
+            seen.logs.calls.extend((0..times).map(read));
+            figure(&scenario, &seen, "route53_reads_at_rest").is_good()
+        };
+        assert!(good(7) && !good(20));
     }
 
     #[test]
