@@ -256,6 +256,8 @@ impl Access {
             let mut turn = pin!(self.turn(key, namespace, false));
             loop {
                 tokio::select! {
+                    // A turn that has come must not be dropped: its token would be lost.
+                    biased;
                     () = &mut turn => return,
                     () = changed.notified() => if urgent() { break },
                 }

@@ -1,4 +1,4 @@
-//! For whom a call is made.
+//! What is asked for first.
 
 use crate::authority::Sight;
 

@@ -291,6 +291,13 @@ impl Writers {
         lines.filter(|(other, _)| other == key).any(|(_, line)| line.is_urgent())
     }
 
+    /// Whether a person waits in any line of a zone: whatever is on its way there holds
+    /// them up.
+    pub(super) fn is_waited_for(&self, zone: &HostedZoneId) -> bool {
+        let mut lines = self.zones.get(zone).into_iter().flat_map(|lines| &lines.waiting);
+        lines.any(|(_, line)| line.is_urgent())
+    }
+
     /// The next batch of a line, which then goes behind the other lines. Empty
     /// where all have left it.
     pub(super) fn take(&mut self, zone: &HostedZoneId, key: &LineKey, now: Instant) -> Vec<Member> {

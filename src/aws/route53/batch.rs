@@ -75,7 +75,8 @@ pub(super) struct Ended {
     pub(super) made: Vec<usize>,
     /// Refused each on its own account.
     pub(super) culprits: Vec<usize>,
-    /// Not made, for the same reason as what was sent.
+    /// Not made: so many were refused before that the rest were not tried any further,
+    /// or it is not known.
     pub(super) alike: Vec<usize>,
 }
 

@@ -4,6 +4,8 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use super::super::access::{Access, LaneKey};
 use super::super::call::{Operation, Target};
 use super::super::caller::Caller;
@@ -22,6 +24,8 @@ use crate::mail::HostedZoneId;
 pub(super) struct Sending<'a> {
     access: &'a Arc<Access>,
     zone: &'a HostedZoneId,
+    /// Told when somebody comes to wait for the zone.
+    changed: &'a Notify,
     caller: &'a Caller,
     bucket: LaneKey,
     /// `None` where one has ended.
@@ -31,13 +35,13 @@ pub(super) struct Sending<'a> {
 impl<'a> Sending<'a> {
     pub(super) fn new(
         access: &'a Arc<Access>,
-        zone: &'a HostedZoneId,
+        (zone, changed): (&'a HostedZoneId, &'a Notify),
         caller: &'a Caller,
         bucket: LaneKey,
         members: Vec<Member>,
     ) -> Self {
         let members = members.into_iter().map(Some).collect();
-        Self { access, zone, caller, bucket, members }
+        Self { access, zone, changed, caller, bucket, members }
     }
 
     /// Sends it, and again what is refused of it; the first turn has come already.
@@ -89,13 +93,14 @@ impl<'a> Sending<'a> {
         caller.clients(self.access).await
     }
 
-    /// Waits for a turn on behalf of a part.
+    /// Waits for a turn on behalf of a part. Whoever waits for the zone waits for it too.
     async fn turn(&self, part: &[usize]) {
         let grants = || part.iter().filter_map(|at| Some(&self.members[*at].as_ref()?.grant));
         let first = grants().next();
         let namespace = first.map(|grant| grant.object().namespace().clone()).unwrap_or_default();
-        let urgent = grants().any(Grant::is_urgent);
-        self.access.turn(&self.bucket, &namespace, urgent).await;
+        let own = grants().any(Grant::is_urgent);
+        let urgent = || own || lock(&self.access.writers).is_waited_for(self.zone);
+        self.access.turn_of_many(&self.bucket, &namespace, urgent, self.changed).await;
     }
 
     /// Ends all for the same reason.

@@ -124,7 +124,7 @@ async fn send(
         }
         return;
     }
-    let mut sending = Sending::new(access, zone, &caller, bucket, members);
+    let mut sending = Sending::new(access, (zone, changed), &caller, bucket, members);
     match ready {
         Ok(()) => sending.run().await,
         Err(error) => sending.fail(&error),

@@ -289,11 +289,16 @@ impl State {
     }
 
     /// An object waits to hear whether an identity is verified: the list that is to
-    /// tell it, where one is on its way, goes on as fast as the object may ask.
+    /// tell it goes on as fast as the object may ask. So do all, where none is: they are
+    /// waited for before another is asked for.
     pub(super) fn awaited(&self, name: &DomainName, rank: Rank) {
         let left = self.verification.left(name);
-        if let Some(list) = left.and_then(|left| self.lists.get(&left)) {
-            list.hasten(rank);
+        for (sent, list) in &self.lists {
+            match left {
+                None => list.hasten(rank.max(Rank::Asked)),
+                Some(left) if left == *sent => list.hasten(rank),
+                Some(_) => {}
+            }
         }
     }
 

@@ -14,16 +14,14 @@ use ses_mailfrom::aws::Settings;
 use ses_mailfrom::clock::Clock;
 use tokio::sync::Notify;
 
-use super::{Operator, sdk};
+use crate::stage::{Operator, sdk};
 
 const WHOSE: &str = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult><Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
 
 /// What the next request meets.
-pub enum Answer {
+pub(crate) enum Answer {
     /// Status and body.
     Body(u16, String),
-    /// Error status, code and message as a JSON service writes them.
-    Json(u16, &'static str),
     /// Never answered.
     Hang,
     /// Answered once the test says so.
@@ -34,18 +32,18 @@ pub enum Answer {
 
 /// A request as it would have left.
 #[derive(Clone, Debug)]
-pub struct Sent {
-    pub line: String,
-    pub body: String,
+pub(crate) struct Sent {
+    pub(crate) line: String,
+    pub(crate) body: String,
     /// The access key that it was signed with.
-    pub access_key: String,
-    pub at: tokio::time::Instant,
+    pub(crate) access_key: String,
+    pub(crate) at: tokio::time::Instant,
 }
 
 /// The other end of every connection.
 #[derive(Clone, Default)]
-pub struct Canned {
-    pub sent: Arc<Mutex<Vec<Sent>>>,
+pub(crate) struct Canned {
+    pub(crate) sent: Arc<Mutex<Vec<Sent>>>,
     answers: Arc<Mutex<VecDeque<Answer>>>,
     by_hand: Arc<AtomicBool>,
 }
@@ -57,28 +55,28 @@ impl std::fmt::Debug for Canned {
 }
 
 impl Canned {
-    pub fn answer(&self, answer: Answer) -> &Self {
+    pub(crate) fn answer(&self, answer: Answer) -> &Self {
         self.answers.lock().unwrap().push_back(answer);
         self
     }
 
-    pub fn ok(&self, body: &str) -> &Self {
+    pub(crate) fn ok(&self, body: &str) -> &Self {
         self.answer(Answer::Body(200, body.to_owned()))
     }
 
     /// From now on the test answers also the question whose credentials these
     /// are, which is else answered unseen: it goes before every other.
-    pub fn answer_sts(&self) {
+    pub(crate) fn answer_sts(&self) {
         self.by_hand.store(true, Ordering::Relaxed);
     }
 
-    pub fn sent(&self) -> Vec<Sent> {
+    pub(crate) fn sent(&self) -> Vec<Sent> {
         self.sent.lock().unwrap().clone()
     }
 
     /// An operator at this end, on Tokio's clock, which knows whose its
     /// credentials are unless the test is to answer that.
-    pub async fn operator(&self, settings: Settings) -> Operator {
+    pub(crate) async fn operator(&self, settings: Settings) -> Operator {
         let begun = tokio::time::Instant::now();
         let start = jiff::Timestamp::from_second(1_790_000_000).unwrap();
         let clock = Clock::from_fn(move || start + begun.elapsed());
@@ -116,11 +114,6 @@ impl HttpConnector for Canned {
         HttpConnectorFuture::new(async move {
             match answer {
                 Answer::Body(status, body) => Ok(response(status, body)),
-                Answer::Json(status, code) => {
-                    let mut response = response(status, "{\"message\":\"no\"}".to_owned());
-                    response.headers_mut().insert("x-amzn-errortype", code);
-                    Ok(response)
-                }
                 Answer::Hang => std::future::pending().await,
                 Answer::When(released, status, body) => {
                     released.notified().await;

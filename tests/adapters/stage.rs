@@ -1,5 +1,4 @@
 //! The adapters on a simulated world or on canned answers, and who is woken.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, unreachable_pub)]
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -8,7 +7,10 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials as Keys;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_simulator::{ACCESS_KEY, Config, Listen, Quotas, Serving, SimClock, Simulator};
+use aws_simulator::{
+    ACCESS_KEY, Config, Listen, Quotas, RecordSet as SimSet, RecordType as SimType, Serving,
+    SimClock, Simulator,
+};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jiff::Timestamp;
 use serde_json::json;
@@ -24,23 +26,21 @@ use ses_mailfrom::mail::{
 };
 use tokio::sync::mpsc;
 
-pub mod canned;
-
 /// After this, what should come is given up.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-pub const REGION: &str = "us-east-1";
+pub(crate) const REGION: &str = "us-east-1";
 
 /// An `Aws` and the objects that it wakes.
-pub struct Operator {
-    pub aws: Aws,
-    pub clock: Clock,
+pub(crate) struct Operator {
+    pub(crate) aws: Aws,
+    pub(crate) clock: Clock,
     woken: mpsc::UnboundedReceiver<ObjectKey>,
     calls: Arc<Mutex<Vec<Call>>>,
 }
 
 /// Rates that no test waits for.
-pub fn fast() -> Settings {
+pub(crate) fn fast() -> Settings {
     Settings {
         ses_rate: 1000.0,
         route53_rate: 1000.0,
@@ -54,7 +54,7 @@ pub fn fast() -> Settings {
 impl Operator {
     /// # Panics
     /// Where `sdk` would reach the real AWS.
-    pub fn new(sdk: &SdkConfig, settings: Settings, clock: Clock) -> Self {
+    pub(crate) fn new(sdk: &SdkConfig, settings: Settings, clock: Clock) -> Self {
         let local = sdk.endpoint_url().is_some_and(|url| url.starts_with("http://127."));
         assert!(local, "these tests must not run without an endpoint on loopback");
         let (wake, woken) = mpsc::unbounded_channel();
@@ -74,17 +74,17 @@ impl Operator {
     }
 
     /// The next object that is woken.
-    pub async fn woken(&mut self) -> ObjectKey {
+    pub(crate) async fn woken(&mut self) -> ObjectKey {
         tokio::time::timeout(LIMIT, self.woken.recv()).await.expect("nobody was woken").unwrap()
     }
 
     /// Whether somebody was woken that nobody has heard of yet.
-    pub fn anybody_woken(&mut self) -> bool {
+    pub(crate) fn anybody_woken(&mut self) -> bool {
         self.woken.try_recv().is_ok()
     }
 
     /// Asks until there is an answer, each time only after having been woken.
-    pub async fn settle<T>(&mut self, ask: impl Fn(&Aws) -> Reply<T>) -> Reply<T> {
+    pub(crate) async fn settle<T>(&mut self, ask: impl Fn(&Aws) -> Reply<T>) -> Reply<T> {
         loop {
             match ask(&self.aws) {
                 Reply::NotYet => self.woken().await,
@@ -94,7 +94,7 @@ impl Operator {
     }
 
     /// Asks until there is an answer, which must be a good one.
-    pub async fn known<T>(&mut self, ask: impl Fn(&Aws) -> Reply<T>) -> T {
+    pub(crate) async fn known<T>(&mut self, ask: impl Fn(&Aws) -> Reply<T>) -> T {
         match self.settle(ask).await {
             Reply::Known { value, .. } => value,
             Reply::Failed { error, .. } => panic!("{error}"),
@@ -103,7 +103,7 @@ impl Operator {
     }
 
     /// Asks so many questions together, until each has a good answer.
-    pub async fn all_known<T>(
+    pub(crate) async fn all_known<T>(
         &mut self,
         count: usize,
         ask: impl Fn(&Aws, usize) -> Reply<T>,
@@ -126,7 +126,10 @@ impl Operator {
     }
 
     /// Asks until there is an answer, which must be a failure.
-    pub async fn failed<T: std::fmt::Debug>(&mut self, ask: impl Fn(&Aws) -> Reply<T>) -> Error {
+    pub(crate) async fn failed<T: std::fmt::Debug>(
+        &mut self,
+        ask: impl Fn(&Aws) -> Reply<T>,
+    ) -> Error {
         match self.settle(ask).await {
             Reply::Failed { error, .. } => error,
             other => panic!("no failure: {other:?}"),
@@ -134,14 +137,14 @@ impl Operator {
     }
 
     /// Has it ask whose its credentials are, and no call to show for it.
-    pub async fn knows_its_account(&mut self) {
+    pub(crate) async fn knows_its_account(&mut self) {
         let anybody = object("anybody", &[]);
         self.known(|aws| aws.account(anybody.sight(), Service::Ses, ANY)).await;
         self.calls.lock().unwrap().clear();
     }
 
     /// Waits for a permit.
-    pub async fn permit<P>(&mut self, ask: impl Fn(&Aws) -> Option<P>) -> P {
+    pub(crate) async fn permit<P>(&mut self, ask: impl Fn(&Aws) -> Option<P>) -> P {
         loop {
             if let Some(permit) = ask(&self.aws) {
                 return permit;
@@ -151,14 +154,18 @@ impl Operator {
     }
 
     /// Hands a change over and waits for its end.
-    pub async fn change(&mut self, grant: Grant, batch: ChangeBatch) -> Result<Changed, Error> {
+    pub(crate) async fn change(
+        &mut self,
+        grant: Grant,
+        batch: ChangeBatch,
+    ) -> Result<Changed, Error> {
         let object = grant.object().clone();
         assert_eq!(self.aws.change_records(grant, &Arc::new(batch)), Handed::New);
         self.ended(&object).await
     }
 
     /// Waits until one change of an object has ended.
-    pub async fn ended(&mut self, object: &ObjectKey) -> Result<Changed, Error> {
+    pub(crate) async fn ended(&mut self, object: &ObjectKey) -> Result<Changed, Error> {
         loop {
             if let Some((_, ended)) = self.aws.endings(object).ended.pop() {
                 return ended;
@@ -168,14 +175,14 @@ impl Operator {
     }
 
     /// The calls made so far, as `operation region code`.
-    pub fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         let line = |call: &Call| format!("{} {} {}", call.operation, call.region, call.code);
         self.calls.lock().unwrap().iter().map(line).collect()
     }
 }
 
 /// Credentials and an endpoint on loopback, nothing of the environment.
-pub fn sdk(endpoint: &str, access_key: &str, http: Option<SharedHttpClient>) -> SdkConfig {
+pub(crate) fn sdk(endpoint: &str, access_key: &str, http: Option<SharedHttpClient>) -> SdkConfig {
     let credentials = Keys::new(access_key, "any", None, None, "test");
     let mut sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -186,48 +193,57 @@ pub fn sdk(endpoint: &str, access_key: &str, http: Option<SharedHttpClient>) -> 
 }
 
 /// A simulated AWS over HTTP and DNS on loopback.
-pub struct Stage {
-    pub sim: Simulator,
-    pub serving: Serving,
+pub(crate) struct Stage {
+    pub(crate) sim: Simulator,
+    pub(crate) serving: Serving,
 }
 
 impl Stage {
-    pub async fn new() -> Self {
+    /// Puts a record set into the zone with the id Z1.
+    pub(crate) fn add(&self, name: &str, kind: SimType, values: &[&str]) {
+        self.add_set(SimSet::new(name, kind, 300, values).unwrap());
+    }
+
+    pub(crate) fn add_set(&self, set: SimSet) {
+        self.sim.with(|world| world.put_record_set("Z1", set)).unwrap();
+    }
+
+    pub(crate) async fn new() -> Self {
         Self::with(Config { quotas: Quotas::off(), ..Config::default() }).await
     }
 
-    pub async fn with(config: Config) -> Self {
+    pub(crate) async fn with(config: Config) -> Self {
         let sim = Simulator::new(config, SimClock::manual());
         let serving = sim.serve(Listen::default()).await.unwrap();
         Self { sim, serving }
     }
 
-    pub fn operator(&self) -> Operator {
+    pub(crate) fn operator(&self) -> Operator {
         self.operator_with(fast())
     }
 
-    pub fn operator_with(&self, settings: Settings) -> Operator {
+    pub(crate) fn operator_with(&self, settings: Settings) -> Operator {
         self.operator_as(ACCESS_KEY, settings)
     }
 
-    pub fn operator_as(&self, access_key: &str, settings: Settings) -> Operator {
+    pub(crate) fn operator_as(&self, access_key: &str, settings: Settings) -> Operator {
         let sdk = sdk(&self.serving.endpoint(), access_key, None);
         Operator::new(&sdk, settings, Clock::system())
     }
 }
 
 /// An object that claims the identity `example.com` in two regions, and names.
-pub fn object(name: &str, names: &[&str]) -> Actor {
+pub(crate) fn object(name: &str, names: &[&str]) -> Actor {
     object_with(name, names, ServiceCredentials::default())
 }
 
 /// The session of a role for the namespace of every object here.
-pub fn role(arn: &str) -> Credentials {
+pub(crate) fn role(arn: &str) -> Credentials {
     Credentials::role(RoleArn::parse(arn).unwrap(), "mail")
 }
 
 /// The same with other credentials.
-pub fn object_with(name: &str, names: &[&str], credentials: ServiceCredentials) -> Actor {
+pub(crate) fn object_with(name: &str, names: &[&str], credentials: ServiceCredentials) -> Actor {
     let domain = domain("example.com");
     let regions = [region(REGION), region("eu-west-1")];
     let name_place = |name: &&str| Place::Name(MailFromDomain::below(name, &domain).unwrap());
@@ -269,42 +285,42 @@ fn role_of(credentials: &Credentials) -> Option<(&str, &str)> {
 }
 
 /// Speaks for an object.
-pub struct Actor {
+pub(crate) struct Actor {
     standing: Standing,
     claims: Mutex<Claims>,
 }
 
 impl Actor {
     /// Has the policy go that what was given out until now rests on.
-    pub fn lose_authority(&self) {
+    pub(crate) fn lose_authority(&self) {
         assert!(!self.claims.lock().unwrap().remove_policy("default").is_empty());
     }
 
     /// A person waits for what it asks from now on.
-    pub fn with_urgency(self) -> Self {
+    pub(crate) fn with_urgency(self) -> Self {
         Self { standing: self.standing.with_urgency(true), ..self }
     }
 
-    pub fn key(&self) -> ObjectKey {
+    pub(crate) fn key(&self) -> ObjectKey {
         self.standing.key().clone()
     }
 
-    pub fn sight(&self) -> Sight {
+    pub(crate) fn sight(&self) -> Sight {
         self.standing.sight(Look::Account(Service::Ses)).unwrap()
     }
 
-    pub fn grant(&self, region_name: &str) -> Grant {
+    pub(crate) fn grant(&self, region_name: &str) -> Grant {
         self.standing.claim(&Place::Region(region(region_name)), None).unwrap()
     }
 
-    pub fn name_grant(&self, name: &str) -> Grant {
+    pub(crate) fn name_grant(&self, name: &str) -> Grant {
         let name = MailFromDomain::below(name, &domain("example.com")).unwrap();
         self.standing.claim(&Place::Name(name), None).unwrap()
     }
 }
 
 /// Both of what SES says of an identity.
-pub fn ses_says(
+pub(crate) fn ses_says(
     aws: &Aws,
     actor: &Actor,
     identity: &DomainName,
@@ -329,23 +345,23 @@ pub fn ses_says(
     }
 }
 
-pub fn region(name: &str) -> Region {
+pub(crate) fn region(name: &str) -> Region {
     Regions::default().get(name).unwrap()
 }
 
-pub fn domain(name: &str) -> DomainName {
+pub(crate) fn domain(name: &str) -> DomainName {
     DomainName::parse(name).unwrap()
 }
 
-pub fn mail_from(name: &str) -> MailFromDomain {
+pub(crate) fn mail_from(name: &str) -> MailFromDomain {
     MailFromDomain::below(name, &domain("example.com")).unwrap()
 }
 
-pub fn zone_id(id: &str) -> HostedZoneId {
+pub(crate) fn zone_id(id: &str) -> HostedZoneId {
     HostedZoneId::parse(id).unwrap()
 }
 
-pub fn set(name: &str, rtype: &str, ttl: u32, values: &[&str]) -> RecordSet {
+pub(crate) fn set(name: &str, rtype: &str, ttl: u32, values: &[&str]) -> RecordSet {
     RecordSet {
         name: domain(name),
         rtype: RecordType::from_name(rtype),
@@ -355,9 +371,9 @@ pub fn set(name: &str, rtype: &str, ttl: u32, values: &[&str]) -> RecordSet {
     }
 }
 
-pub fn batch(zone: &str, changes: Vec<Change>) -> ChangeBatch {
+pub(crate) fn batch(zone: &str, changes: Vec<Change>) -> ChangeBatch {
     ChangeBatch { zone: zone_id(zone), changes, comment: "mail/a".into() }
 }
 
 /// Long ago: any answer is fresh enough.
-pub const ANY: Timestamp = Timestamp::UNIX_EPOCH;
+pub(crate) const ANY: Timestamp = Timestamp::UNIX_EPOCH;

@@ -1,5 +1,4 @@
 //! Roles of other accounts, as the simulated STS gives them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,9 +13,7 @@ use ses_mailfrom::aws::{Aws, Error, ErrorKind, Handed, Reply, Settings};
 use ses_mailfrom::clock::Clock;
 use ses_mailfrom::mail::{BehaviorOnMxFailure, Change};
 
-mod adapters_support;
-
-use adapters_support::{
+use crate::stage::{
     ANY, Actor, Operator, REGION, batch, domain, fast, mail_from, object, object_with, region,
     role, sdk, ses_says, set,
 };

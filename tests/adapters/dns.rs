@@ -1,5 +1,4 @@
 //! What the world sees, asked of the simulator's name servers over UDP.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -14,9 +13,7 @@ use hickory_resolver::proto::op::Message;
 use ses_mailfrom::dns::{Dns, Exchange, ExchangeError, Network, Settings};
 use ses_mailfrom::mail::{Delegation, Seen, SharedText};
 
-mod adapters_support;
-
-use adapters_support::{Stage, domain};
+use crate::stage::{Stage, domain};
 
 const NAME: &str = "bounce.example.com";
 const TIMEOUT: Duration = Duration::from_millis(900);

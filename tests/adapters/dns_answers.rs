@@ -1,6 +1,5 @@
 //! What name servers may answer, the simulator's polite ones aside, and what it
 //! means: on scripted answers, without a network.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -1,18 +1,15 @@
 //! What leaves, byte for byte, and when: on canned answers and a paused clock.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ses_mailfrom::authority::{Credentials, Service, ServiceCredentials};
-use ses_mailfrom::aws::{Aws, ErrorKind, Reply, Settings, Thing, Watched};
+use ses_mailfrom::aws::{Aws, Error, ErrorKind, Reply, Settings, Thing, Watched};
 use ses_mailfrom::mail::{BehaviorOnMxFailure, Change, RoleArn, Verification};
 use tokio::sync::Notify;
 
-mod adapters_support;
-
-use adapters_support::canned::{Answer, Canned};
-use adapters_support::{
+use crate::canned::{Answer, Canned};
+use crate::stage::{
     ANY, Actor, Operator, REGION, batch, domain, fast, mail_from, object, object_with, region, set,
 };
 
@@ -155,7 +152,7 @@ async fn a_question_that_asks_for_later_than_what_is_on_its_way_is_sent_again() 
     let mut operator = canned.operator(fast()).await;
     let (a, b) = (object("a", &[]), object("b", &[]));
     let identity = domain("example.com");
-    let ask = |aws: &ses_mailfrom::aws::Aws, actor: &adapters_support::Actor, from| {
+    let ask = |aws: &ses_mailfrom::aws::Aws, actor: &crate::stage::Actor, from| {
         aws.mail_from(actor.sight(), &identity, &region(REGION), from)
     };
     ask(&operator.aws, &a, ANY);
@@ -183,7 +180,7 @@ async fn a_question_whose_authority_ended_while_it_waited_is_not_sent() {
     let mut operator = canned.operator(fast()).await;
     let (a, b) = (object("a", &[]), object("b", &[]));
     let identity = domain("example.com");
-    let ask = |aws: &ses_mailfrom::aws::Aws, actor: &adapters_support::Actor| {
+    let ask = |aws: &ses_mailfrom::aws::Aws, actor: &crate::stage::Actor| {
         aws.mail_from(actor.sight(), &identity, &region(REGION), ANY)
     };
     assert_eq!(ask(&operator.aws, &a), Reply::NotYet);
@@ -217,36 +214,73 @@ async fn a_put_whose_authority_has_ended_is_not_sent_and_its_permit_goes_back() 
     assert!(operator.aws.put_permit(&b.grant(REGION), &us).is_some());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_put_does_not_leave_behind_one_that_may_be_held_up() {
-    let canned = Canned::default();
-    let operator = &canned.operator(Settings { ses_rate: 10.0, ..fast() }).await;
-    let put = async || {
-        let (grant, place) = (object("a", &[]).grant(REGION), region(REGION));
-        let permit = operator.aws.put_permit(&grant, &place).unwrap();
-        let behavior = BehaviorOnMxFailure::UseDefaultValue;
-        operator.aws.put_mail_from(permit, grant, &place, None, behavior).await.unwrap();
-    };
+/// Puts, once there is a permit.
+async fn put(operator: &Operator, actor: &Actor) -> Result<(), Error> {
+    let (grant, place) = (actor.grant(REGION), region(REGION));
+    let permit = operator.aws.put_permit(&grant, &place).expect("a permit");
+    let behavior = BehaviorOnMxFailure::UseDefaultValue;
+    operator.aws.put_mail_from(permit, grant, &place, None, behavior).await
+}
+
+/// Puts take no time, and then one, whose answer is to be let go, takes longer than
+/// any before.
+async fn one_is_held_up(canned: &Canned, operator: &Operator) -> Arc<Notify> {
     for _ in 0..20 {
         canned.ok("{}");
         tokio::time::advance(Duration::from_secs(1)).await;
-        put().await;
+        put(operator, &object("a", &[])).await.unwrap();
     }
     let answered = Arc::new(Notify::new());
     canned.answer(Answer::When(Arc::clone(&answered), 200, "{}".into())).ok("{}");
     tokio::time::advance(Duration::from_secs(1)).await;
+    answered
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_does_not_leave_behind_one_that_may_be_held_up() {
+    let canned = Canned::default();
+    let operator = &canned.operator(Settings { ses_rate: 10.0, ..fast() }).await;
+    let answered = one_is_held_up(&canned, operator).await;
+    let a = object("a", &[]);
     let behind = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        put().await;
+        put(operator, &a).await
     };
     let answer = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         answered.notify_one();
     };
-    tokio::join!(put(), behind, answer);
+    let (first, second, ()) = tokio::join!(put(operator, &a), behind, answer);
+    first.and(second).unwrap();
     let sent = canned.sent();
     let [.., held_up, next] = &sent[..] else { panic!("{sent:?}") };
     assert_eq!(next.at - held_up.at, Duration::from_millis(600));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_whose_authority_ends_behind_one_that_may_be_held_up_is_not_sent() {
+    let canned = Canned::default();
+    let operator = &canned.operator(Settings { ses_rate: 10.0, ..fast() }).await;
+    let answered = one_is_held_up(&canned, operator).await;
+    let (a, b) = (object("a", &[]), object("b", &[]));
+    let behind = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        put(operator, &b).await
+    };
+    let answer = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        b.lose_authority();
+        answered.notify_one();
+    };
+    let (first, second, ()) = tokio::join!(put(operator, &a), behind, answer);
+    first.unwrap();
+    let error = second.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Revoked, "{error}");
+    assert_eq!(canned.sent().len(), 21, "those before, and the one that was held up");
+    // Its permit went back; the place that it had is nobody's.
+    let again = tokio::time::Instant::now();
+    put(operator, &a).await.unwrap();
+    assert_eq!(again.elapsed(), Duration::from_millis(100), "the next place");
 }
 
 #[tokio::test(start_paused = true)]
@@ -471,24 +505,27 @@ async fn the_sweeps_of_all_teams_together_leave_half_of_the_calls_to_those_who_w
 
 #[tokio::test(start_paused = true)]
 async fn a_sweep_by_the_list_leaves_half_of_the_calls_until_somebody_waits_for_it() {
-    let canned = Canned::default();
-    let (operator, actors) = teams(&canned, 1).await;
-    for n in 0..20 {
-        canned.ok(&format!(r#"{{"EmailIdentities":[],"NextToken":"page-{n}"}}"#));
+    // The list will tell of the first, and what it does not tell of waits for its end.
+    for asked in ["d7.example", "new.example"] {
+        let canned = Canned::default();
+        let (operator, actors) = teams(&canned, 1).await;
+        for n in 0..20 {
+            canned.ok(&format!(r#"{{"EmailIdentities":[],"NextToken":"page-{n}"}}"#));
+        }
+        let watched = |n: usize| {
+            let thing = Thing::Verification(domain(&format!("d{n}.example")), region(REGION));
+            Watched { thing, pace: Duration::from_secs(1), known: ANY }
+        };
+        operator.aws.watch(actors[0].sight(), &(0..101).map(watched).collect::<Vec<_>>());
+        tokio::time::sleep(Duration::from_millis(6_500)).await;
+        assert_eq!(canned.sent().len(), 4, "one in two seconds");
+        let name = domain(asked);
+        let reply = operator.aws.verification(actors[0].sight(), &name, &region(REGION), ANY);
+        assert_eq!(reply, Reply::NotYet);
+        tokio::time::sleep(Duration::from_millis(5_900)).await;
+        let sent = canned.sent();
+        assert_eq!(sent.len(), 10, "one a second for {asked}: {sent:?}");
     }
-    let watched = |n: usize| {
-        let thing = Thing::Verification(domain(&format!("d{n}.example")), region(REGION));
-        Watched { thing, pace: Duration::from_secs(1), known: ANY }
-    };
-    operator.aws.watch(actors[0].sight(), &(0..101).map(watched).collect::<Vec<_>>());
-    tokio::time::sleep(Duration::from_millis(6_500)).await;
-    assert_eq!(canned.sent().len(), 4, "one in two seconds");
-    let name = domain("d7.example");
-    let reply = operator.aws.verification(actors[0].sight(), &name, &region(REGION), ANY);
-    assert_eq!(reply, Reply::NotYet);
-    tokio::time::sleep(Duration::from_millis(5_900)).await;
-    let sent = canned.sent();
-    assert_eq!(sent.len(), 10, "one a second: {sent:?}");
 }
 
 #[tokio::test(start_paused = true)]

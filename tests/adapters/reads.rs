@@ -1,20 +1,13 @@
 //! How few calls Route 53 is read with, and what an answer must rest on.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
 
-use aws_simulator::{
-    ACCOUNT, Fault, Matching, RecordSet as SimSet, RecordType as SimType, Trouble, ZoneSpec,
-};
+use aws_simulator::{ACCOUNT, Fault, Matching, RecordType as SimType, Trouble, ZoneSpec};
 use ses_mailfrom::aws::{Aws, ErrorKind, Reply, Settings, Thing, Watched};
 use ses_mailfrom::mail::{Change, DomainName, NameView, Surroundings};
 
-mod adapters_support;
-
-use adapters_support::canned::Canned;
-use adapters_support::{
-    ANY, Actor, LIMIT, Operator, Stage, batch, domain, fast, object, set, zone_id,
-};
+use crate::canned::Canned;
+use crate::stage::{ANY, Actor, LIMIT, Operator, Stage, batch, domain, fast, object, set, zone_id};
 
 const LIST: &str = "ListResourceRecordSets";
 const ZONES: &str = "ListHostedZonesByName";
@@ -31,11 +24,6 @@ async fn example() -> (Stage, Operator, Actor) {
 }
 
 impl Stage {
-    fn add(&self, name: &str, kind: SimType, value: &str) {
-        let set = SimSet::new(name, kind, 300, &[value]).unwrap();
-        self.sim.with(|world| world.put_record_set("Z1", set)).unwrap();
-    }
-
     fn calls(&self, action: &str) -> usize {
         self.sim.with(|world| world.calls_of(action).count())
     }
@@ -80,8 +68,8 @@ async fn published_names_cost_the_pages_of_their_zone() {
     let (stage, mut operator, a) = example().await;
     let names = names(450);
     for name in &names {
-        stage.add(name.as_str(), SimType::MX, "10 feedback-smtp.us-east-1.amazonses.com");
-        stage.add(name.as_str(), SimType::TXT, "\"v=spf1 include:amazonses.com ~all\"");
+        stage.add(name.as_str(), SimType::MX, &["10 feedback-smtp.us-east-1.amazonses.com"]);
+        stage.add(name.as_str(), SimType::TXT, &["\"v=spf1 include:amazonses.com ~all\""]);
     }
     let from = operator.clock.now();
     let ask = |aws: &Aws, n: usize| aws.name(a.sight(), &zone_id("Z1"), &names[n], from);
@@ -96,7 +84,7 @@ async fn published_names_cost_the_pages_of_their_zone() {
 async fn names_far_apart_cost_a_call_each() {
     let (stage, mut operator, a) = example().await;
     for n in 0..1500 {
-        stage.add(&format!("x{n:04}.example.com"), SimType::A, "192.0.2.1");
+        stage.add(&format!("x{n:04}.example.com"), SimType::A, &["192.0.2.1"]);
     }
     let names = ["x0000", "x0500", "x1000"].map(|label| domain(&format!("{label}.example.com")));
     let from = operator.clock.now();
@@ -202,7 +190,7 @@ async fn what_is_held_of_a_zone_does_not_outlive_a_change_to_it() {
     let servers = |aws: &Aws| aws.name(a.sight(), &z1, &apex, ANY);
     operator.known(servers).await;
     assert_eq!(operator.known(view).await, NameView::default());
-    stage.add("*.bounce.example.com", SimType::A, "192.0.2.1");
+    stage.add("*.bounce.example.com", SimType::A, &["192.0.2.1"]);
     let held = operator.known(around).await;
     assert_eq!((held, stage.calls(LIST)), (Surroundings::default(), 1), "of the page before");
     let grant = a.name_grant(name.as_str());
@@ -219,7 +207,7 @@ async fn what_is_watched_is_swept_by_pages_and_only_who_sees_a_difference_is_wok
     let (stage, mut operator, a) = example().await;
     let names = names(450);
     for name in &names {
-        stage.add(name.as_str(), SimType::MX, "10 feedback-smtp.us-east-1.amazonses.com");
+        stage.add(name.as_str(), SimType::MX, &["10 feedback-smtp.us-east-1.amazonses.com"]);
     }
     let from = operator.clock.now();
     let ask = |aws: &Aws, n: usize| aws.name(a.sight(), &zone_id("Z1"), &names[n], from);
@@ -235,7 +223,7 @@ async fn what_is_watched_is_swept_by_pages_and_only_who_sees_a_difference_is_wok
     stage.until(|| swept() >= 4).await;
     assert!(!operator.anybody_woken(), "nothing has changed in two sweeps");
     let before = swept();
-    stage.add(names[449].as_str(), SimType::TXT, "\"drift\"");
+    stage.add(names[449].as_str(), SimType::TXT, &["\"drift\""]);
     assert_eq!(operator.woken().await, a.key());
     assert!(swept() <= before + 4, "{} more calls, of two a sweep", swept() - before);
     let view = operator.known(|aws| ask(aws, 449)).await;

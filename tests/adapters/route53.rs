@@ -1,5 +1,4 @@
 //! Route 53 as the simulator tells it, over HTTP.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
 
@@ -11,9 +10,7 @@ use ses_mailfrom::mail::{
     Change, ChangeState, NameView, RecordSet, RecordType, Routing, Surroundings, Zone,
 };
 
-mod adapters_support;
-
-use adapters_support::{ANY, Actor, Operator, Stage, batch, domain, fast, object, set, zone_id};
+use crate::stage::{ANY, Actor, Operator, Stage, batch, domain, fast, object, set, zone_id};
 
 const LIST: &str = "ListResourceRecordSets";
 const CHANGE: &str = "ChangeResourceRecordSets";
@@ -29,14 +26,6 @@ async fn example() -> (Stage, Operator, Actor) {
 }
 
 impl Stage {
-    fn add(&self, name: &str, kind: SimType, values: &[&str]) {
-        self.add_set(SimSet::new(name, kind, 300, values).unwrap());
-    }
-
-    fn add_set(&self, set: SimSet) {
-        self.sim.with(|world| world.put_record_set("Z1", set)).unwrap();
-    }
-
     /// More record sets than fit a page, behind everything else in their order.
     fn crowd(&self, first_letter: char) {
         for n in 0..310 {

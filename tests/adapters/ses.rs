@@ -1,5 +1,4 @@
 //! SES and STS as the simulator tells them, over HTTP.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,9 +15,7 @@ use ses_mailfrom::mail::{
     BehaviorOnMxFailure, Change, DomainName, Identity, MailFrom, MailFromDomain, MailFromStatus,
 };
 
-mod adapters_support;
-
-use adapters_support::{
+use crate::stage::{
     ANY, Actor, Operator, REGION, Stage, batch, domain, fast, mail_from, object, region, ses_says,
     set, zone_id,
 };
@@ -443,7 +440,7 @@ async fn where_iam_allows_nothing_the_single_call_is_named_and_all_is_tried_agai
             }
         }
     };
-    tokio::time::timeout(adapters_support::LIMIT, tried_again).await.expect("never tried again");
+    tokio::time::timeout(crate::stage::LIMIT, tried_again).await.expect("never tried again");
 }
 
 #[tokio::test]
@@ -469,7 +466,7 @@ async fn what_is_watched_is_read_in_full_calls_and_wakes_only_on_news() {
             tokio::task::yield_now().await;
         }
     };
-    let stage = tokio::time::timeout(adapters_support::LIMIT, sweeps(before.0 + 9)).await.unwrap();
+    let stage = tokio::time::timeout(crate::stage::LIMIT, sweeps(before.0 + 9)).await.unwrap();
     assert!(!operator.anybody_woken(), "nothing has changed");
     assert_eq!(counted(&stage, LIST), before.1, "nobody watches that");
     let sizes = stage.sim.with(|world| {
