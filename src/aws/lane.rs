@@ -83,6 +83,13 @@ pub(super) enum Asked {
     Later { start: bool },
 }
 
+/// Whether there is a permit for an object, and whether a worker must start.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Reserved {
+    pub(super) there: bool,
+    pub(super) start: bool,
+}
+
 impl Lane {
     /// `rate` in requests per second. Another process may have acted until `opened`;
     /// `None` where there is none.
@@ -117,15 +124,31 @@ impl Lane {
     /// otherwise the holder is queued for one, once.
     pub(super) fn ask(self: &Arc<Self>, holder: &ObjectKey, urgent: bool) -> Asked {
         let mut state = lock(&self.state);
-        let unclaimed = || Asked::Now(Token { lane: Arc::clone(self), spent: false });
-        if state.reserved.remove(holder).is_some() {
-            return unclaimed();
-        }
-        state.bucket.lose(self.gate.lost());
-        if state.queue.is_empty() && state.bucket.take(Instant::now()) {
-            return unclaimed();
+        if state.reserved.remove(holder).is_some() || self.take_unclaimed(&mut state) {
+            return Asked::Now(Token { lane: Arc::clone(self), spent: false });
         }
         Asked::Later { start: self.push_permit(&mut state, holder, urgent) }
+    }
+
+    /// As [`Lane::ask`], but what there is is only reserved for the holder, who may have
+    /// to do something else first and must not lose its place over it.
+    pub(super) fn reserve(&self, holder: &ObjectKey, urgent: bool) -> Reserved {
+        let mut state = lock(&self.state);
+        if state.reserved.contains_key(holder) {
+            return Reserved { there: true, start: false };
+        }
+        if self.take_unclaimed(&mut state) {
+            state.reserved.insert(holder.clone(), Instant::now() + LAPSE);
+            // Should nobody come for it, somebody has to see that.
+            return Reserved { there: true, start: self.start(&mut state) };
+        }
+        Reserved { there: false, start: self.push_permit(&mut state, holder, urgent) }
+    }
+
+    /// Takes a token that nobody waits for.
+    fn take_unclaimed(&self, state: &mut State) -> bool {
+        state.bucket.lose(self.gate.lost());
+        state.queue.is_empty() && state.bucket.take(Instant::now())
     }
 
     /// Queues a holder once; one that has become urgent is queued again, in
@@ -291,6 +314,32 @@ mod tests {
         assert_eq!(lane.step(Instant::now()).reserved, [holder("b")]);
         assert!(taken(lane.ask(&holder("c"), false)).is_none(), "b's permit is not c's");
         assert!(taken(lane.ask(&holder("b"), false)).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_reserved_waits_for_who_comes_for_it_later_but_not_for_ever() {
+        let lane = Lane::new(1.0, None);
+        let reserve = |name| lane.reserve(&holder(name), false);
+        assert_eq!(reserve("a"), Reserved { there: true, start: true }, "nobody else waits");
+        assert_eq!(reserve("a"), Reserved { there: true, start: false }, "once");
+        assert_eq!(reserve("b"), Reserved { there: false, start: false });
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(lane.step(Instant::now()).reserved, [holder("b")]);
+        assert!(taken(lane.ask(&holder("c"), false)).is_none());
+        for name in ["a", "b"] {
+            assert!(reserve(name).there);
+            let token = taken(lane.ask(&holder(name), false));
+            assert!(token.is_some(), "what was reserved for {name}");
+            if let Some(mut token) = token {
+                token.spend();
+            }
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(lane.step(Instant::now()).reserved, [holder("c")], "its place is kept");
+        assert!(reserve("c").there);
+        tokio::time::advance(LAPSE).await;
+        lane.step(Instant::now());
+        assert!(taken(lane.ask(&holder("d"), false)).is_some(), "c did not come");
     }
 
     #[tokio::test(start_paused = true)]

@@ -59,7 +59,7 @@ pub use writers::{Changed, Endings, Handed};
 
 use access::{Access, Ask, LaneKey, Tasks};
 use clients::Clients;
-use lane::Asked as Permit;
+use lane::{Asked as Permit, Lane, Reserved};
 use memo::{Asked, Backoff};
 use route53::ChangeOf;
 use ses::Subject;
@@ -358,11 +358,26 @@ impl Aws {
         self.ask(ChangeOf(id.to_owned()), Service::Route53, sight, not_before)
     }
 
-    /// A permit to put in a region. `None`: not yet; the object is woken.
-    pub fn put_permit(&self, grant: &Grant, region: &Region) -> Option<PutPermit> {
+    /// Whether there is a permit to put in a region. It is kept for the object until it
+    /// asks for it, for some seconds. `false`: not yet; the object is woken.
+    pub fn reserve_put_permit(&self, grant: &Grant, region: &Region) -> bool {
+        let lane = self.put_lane(grant, region);
+        let Reserved { there, start } = lane.reserve(grant.object(), grant.is_urgent());
+        if start {
+            self.access.work(lane);
+        }
+        there
+    }
+
+    fn put_lane(&self, grant: &Grant, region: &Region) -> Arc<Lane> {
         let operation = Operation::PutEmailIdentityMailFromAttributes;
         let payer = self.access.caller(grant.credentials()).payer();
-        let lane = self.access.lane(&LaneKey::Ses(payer, operation, region.clone()));
+        self.access.lane(&LaneKey::Ses(payer, operation, region.clone()))
+    }
+
+    /// A permit to put in a region. `None`: not yet; the object is woken.
+    pub fn put_permit(&self, grant: &Grant, region: &Region) -> Option<PutPermit> {
+        let lane = self.put_lane(grant, region);
         match lane.ask(grant.object(), grant.is_urgent()) {
             Permit::Now(token) => Some(PutPermit::new(token, region.clone())),
             Permit::Later { start } => {

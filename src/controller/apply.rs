@@ -23,8 +23,10 @@ pub(super) struct Applied {
     pub stop: Option<Stop>,
     /// Whether anything was done.
     pub advanced: bool,
-    /// Whether AWS was told anything.
-    pub told_aws: bool,
+    /// Whether the object was written.
+    pub written: bool,
+    /// Of which places AWS was told anything.
+    pub told: BTreeSet<Place>,
 }
 
 /// Why effects were not done to the end.
@@ -49,12 +51,12 @@ impl From<ObjectError> for Stop {
 }
 
 /// What an effect has done.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Done {
     Nothing,
     /// The object was written.
     Written,
-    ToldAws,
+    /// AWS was told of a place.
+    Told(Place),
 }
 
 /// An effect, and the permit that a put needs once there is one.
@@ -102,7 +104,8 @@ impl<X: Outside> From<Effect> for Step<X> {
 
 impl<O: Objects, X: Outside> Reconciler<O, X> {
     /// Runs effects until all are done or one is not, and begins none after `late` but
-    /// the first. Each write to the object rests on the reply to the one before.
+    /// the first, and one that has just been written ahead. Each write to the object
+    /// rests on the reply to the one before.
     pub(super) async fn apply(
         &self,
         object: &Arc<SesMailFrom>,
@@ -112,18 +115,20 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         let mut object = Arc::clone(object);
         let mut steps: VecDeque<Step<X>> = effects.into_iter().map(Step::from).collect();
         let mut applied = Applied::default();
+        // What a status that was just written says is done.
+        let mut announced = false;
         while let Some(step) = steps.pop_front() {
-            if applied.advanced && Instant::now() >= late {
+            if applied.advanced && !announced && Instant::now() >= late {
                 return Applied { stop: Some(Stop::Late), ..applied };
             }
+            announced = matches!(step, Step::WriteStatus(_));
             match self.take(&mut object, step, steps.make_contiguous()).await {
-                Ok(Done::Nothing) => {}
-                Ok(done) => {
-                    applied.advanced = true;
-                    applied.told_aws |= done == Done::ToldAws;
-                }
+                Ok(Done::Nothing) => continue,
+                Ok(Done::Written) => applied.written = true,
+                Ok(Done::Told(place)) => drop(applied.told.insert(place)),
                 Err(stop) => return Applied { stop: Some(stop), ..applied },
             }
+            applied.advanced = true;
         }
         applied
     }
@@ -156,15 +161,17 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
                 *object = self.took(self.objects.apply_status(object, &status).await?);
             }
             Step::Change(step) => {
+                let place = step.grant.place().clone();
                 return match self.hand_over(object, step) {
-                    Handed::New => Ok(Done::ToldAws),
+                    Handed::New => Ok(Done::Told(place)),
                     Handed::Already => Ok(Done::Nothing),
                     Handed::Refused => Err(Stop::Blocked),
                 };
             }
             Step::Put(step) => {
+                let place = step.grant.place().clone();
                 self.put_mail_from(object, step, next).await?;
-                return Ok(Done::ToldAws);
+                return Ok(Done::Told(place));
             }
         }
         Ok(Done::Written)
@@ -195,19 +202,16 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         true
     }
 
-    /// The regions of puts that have no permit, which has been asked for.
-    fn without_permit(&self, steps: &mut [Step<X>]) -> BTreeSet<Region> {
-        let puts = steps.iter_mut().filter_map(|step| match step {
-            Step::Put(step) => Some(step),
-            _ => None,
-        });
-        let mut regions = BTreeSet::new();
-        for put in puts {
-            if !put.obtain(&self.outside) {
-                regions.insert(put.region.clone());
+    /// The regions of puts for which there is no permit; it has been asked for. Where
+    /// there is one it is kept for the next plan, which puts there first.
+    fn without_permit(&self, steps: &[Step<X>]) -> BTreeSet<Region> {
+        let without = |step: &Step<X>| match step {
+            Step::Put(put) if !self.outside.reserve_put_permit(&put.grant, &put.region) => {
+                Some(put.region.clone())
             }
-        }
-        regions
+            _ => None,
+        };
+        steps.iter().filter_map(without).collect()
     }
 
     async fn put_mail_from(

@@ -14,7 +14,7 @@ use crate::aws::{self, Aws, Error, ErrorKind, Handed, PutPermit, Reply, Thing, W
 use crate::clock::Clock;
 use crate::dns::Dns;
 use crate::mail::{BehaviorOnMxFailure, ChangeBatch, DomainName, MailFromDomain, Region};
-use crate::plan::{Answer, Fault, Question, Upkeep, Value};
+use crate::plan::{Answer, Fault, Question, Said, Upkeep, Value};
 
 /// The adapters behind one face.
 pub struct Live {
@@ -89,6 +89,10 @@ impl Outside for Live {
 
     fn put_permit(&self, grant: &Grant, region: &Region) -> Option<PutPermit> {
         self.aws.put_permit(grant, region)
+    }
+
+    fn reserve_put_permit(&self, grant: &Grant, region: &Region) -> bool {
+        self.aws.reserve_put_permit(grant, region)
     }
 
     fn change_records(&self, grant: Grant, batch: &Arc<ChangeBatch>) -> Handed {
@@ -173,7 +177,11 @@ fn fault(error: &Error, missing: Reason) -> Fault {
         reason,
         transient: error.is_transient(),
         outdated: error.is_outdated(),
-        refused: error.kind() != ErrorKind::Unavailable,
+        said: match error.kind() {
+            ErrorKind::Unavailable => Said::Nothing,
+            ErrorKind::Throttled => Said::Later,
+            _ => Said::No,
+        },
         message: error.to_string(),
     }
 }

@@ -11,7 +11,7 @@ use crate::api::{Reason, SesMailFrom};
 use crate::authority::{ObjectKey, Place};
 use crate::compact::Nanos;
 use crate::controller::objects::key_of;
-use crate::plan::{Memory, Remembered, WriteFault};
+use crate::plan::{Memory, Remembered, Said, WriteFault};
 
 /// The memories of all objects.
 #[derive(Debug, Default)]
@@ -102,14 +102,15 @@ impl Memories {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
     }
 
-    /// Whether AWS has turned a write for an object away that it may well take later:
-    /// it was throttled.
+    /// Whether SES has throttled a put for an object that is still to be made.
     pub fn was_throttled(&self, object: &SesMailFrom) -> bool {
         let memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = memories.get(&key_of(object)).filter(|kept| kept.uid == fingerprint(object));
         let more = found.and_then(|kept| kept.more.as_deref());
-        let throttled = |failed: &WriteFault| failed.fault.refused && failed.fault.transient;
-        more.is_some_and(|memory| memory.faults.values().any(throttled))
+        let throttled = |(place, failed): (&Place, &WriteFault)| {
+            matches!(place, Place::Region(_)) && failed.fault.said == Said::Later
+        };
+        more.is_some_and(|memory| memory.faults.iter().any(throttled))
     }
 
     /// Remembers this from now on.

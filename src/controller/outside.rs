@@ -52,6 +52,10 @@ pub trait Outside: Send + Sync + 'static {
     /// A permit for [`Outside::put_mail_from`], or `None`: not yet.
     fn put_permit(&self, grant: &Grant, region: &Region) -> Option<Self::PutPermit>;
 
+    /// Whether there is such a permit: it is kept for the object, which comes for it
+    /// soon. As with [`Outside::put_permit`] it waits for one where there is none.
+    fn reserve_put_permit(&self, grant: &Grant, region: &Region) -> bool;
+
     /// Hands over the change of the records at the grant's name, in place of the
     /// one that was handed over before and is not sent yet.
     fn change_records(&self, grant: Grant, batch: &Arc<ChangeBatch>) -> Handed;

@@ -17,12 +17,13 @@ use super::schedule::{Progress, Rank};
 use super::store::Store;
 use super::transitions::log_transitions;
 use crate::api::{Reason, SesMailFrom, SesMailFromStatus};
-use crate::authority::{Look, ObjectKey, Service, Standing};
+use crate::authority::{Look, ObjectKey, Place, Service, Standing};
 use crate::aws;
 use crate::clock::Clock;
 use crate::mail::Region;
 use crate::plan::{
-    self, Answer, Effect, Facts, Fault, Notice, Plan, Question, Settings, Upkeep, Value, World,
+    self, Answer, Effect, Facts, Fault, Notice, Plan, Question, Said, Settings, Upkeep, Value,
+    World,
 };
 use crate::telemetry::{Metrics, Verdict};
 
@@ -30,8 +31,8 @@ use crate::telemetry::{Metrics, Verdict};
 const ROUNDS: usize = 8;
 /// How often a plan may ask for more before it has to make do.
 const QUESTION_ROUNDS: usize = 32;
-/// A reconcile that took this long gives way, between any two of its effects; with the
-/// time-out of one on top it ends within 30 s.
+/// A reconcile that took this long gives way, between any two of its effects but a
+/// status and what it announces.
 const LONG: Duration = Duration::from_secs(15);
 
 /// Decides what to do, as [`plan::plan`] does.
@@ -94,6 +95,13 @@ struct Met {
     no_permit: BTreeSet<Region>,
 }
 
+/// What a plan tells persons.
+#[derive(Default)]
+struct Tell {
+    notices: Vec<Notice>,
+    announcements: BTreeMap<Place, Vec<Notice>>,
+}
+
 /// What follows effects.
 enum Next {
     /// Another plan.
@@ -153,8 +161,8 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
                 return Ok(self.rest(true, met.failed, None));
             }
             let (plan, awaits_answer) = self.decide(&object, &standing, &met.no_permit);
-            let Plan { effects, undecided, report, mut notices, watch, wake, mut memory, .. } =
-                plan;
+            let Plan { effects, undecided, report, watch, wake, mut memory, .. } = plan;
+            let mut tell = Tell { notices: plan.notices, announcements: plan.announcements };
             let withdrawn = self.withdraw(&object, &effects, &undecided, &mut memory);
             self.memories.keep(&object, memory);
             if !withdrawn {
@@ -163,17 +171,17 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
 
             let awaits_writes = !effects.is_empty();
             if awaits_writes {
-                match self.act(&object, effects, &notices, &mut met).await? {
+                match self.act(&object, effects, tell, &mut met).await? {
                     Next::Plan => continue,
                     Next::Wait => {}
                     Next::Fail => return Ok(Outcome::write_failed(wake)),
                     Next::GiveWay => break,
                 }
-                // They speak of effects that were not done.
-                notices.clear();
+                // It speaks of effects that were not done.
+                tell = Tell::default();
             }
             if let Some(report) = report {
-                self.report(&object, &report, &notices).await?;
+                self.report(&object, &report, &tell.notices).await?;
             }
             let due = self.watch(&standing, &watch);
             let wake = [wake, due].into_iter().flatten().min();
@@ -188,13 +196,16 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         &self,
         object: &Arc<SesMailFrom>,
         effects: Vec<Effect>,
-        notices: &[Notice],
+        tell: Tell,
         met: &mut Met,
     ) -> Result<Next, ObjectError> {
         let puts = regions_put(&effects);
-        let Applied { stop, advanced, told_aws } = self.apply(object, effects, met.late).await;
-        if (stop.is_none() && advanced) || told_aws {
+        let Applied { stop, advanced, written, told } = self.apply(object, effects, met.late).await;
+        for (_, notices) in tell.announcements.iter().filter(|(place, _)| told.contains(place)) {
             self.post(object, notices).await;
+        }
+        if written || (stop.is_none() && advanced) {
+            self.post(object, &tell.notices).await;
         }
         let waits = match stop {
             Some(Stop::Unwritten(error)) => return Err(error),
@@ -293,8 +304,8 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
             Err(denial) => {
                 let retry_at = later(self.clock.now(), self.settings.resync);
                 let (reason, message) = (Reason::PolicyDenied, denial.to_string());
-                let fault =
-                    Fault { reason, transient: false, outdated: false, refused: false, message };
+                let said = Said::Nothing;
+                let fault = Fault { reason, transient: false, outdated: false, said, message };
                 return Answer::Failed { fault, retry_at };
             }
         };

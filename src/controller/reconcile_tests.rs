@@ -1,6 +1,7 @@
 //! The driver on scripted plans, with Kubernetes and AWS in memory.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::mail::{
     BehaviorOnMxFailure, ChangeBatch, DomainName, HostedZoneId, MailFromDomain, Region, Regions,
 };
 use crate::plan::{
-    Answer, Effect, Facts, Fault, Memory, Notice, Plan, Question, Value, World, WriteFault,
+    Answer, Effect, Facts, Fault, Memory, Notice, Plan, Question, Said, Value, World, WriteFault,
 };
 use crate::telemetry::Verdict;
 
@@ -57,7 +58,17 @@ fn put_in(world: &World<'_>, region: Region) -> Effect {
 }
 
 fn notice() -> Vec<Notice> {
-    vec![Notice { warning: false, reason: "Published", note: "said".into() }]
+    notice_of("Published")
+}
+
+fn notice_of(reason: &'static str) -> Vec<Notice> {
+    vec![Notice { warning: false, reason, note: "said".into() }]
+}
+
+/// What is to be told once AWS has been told of the name, and of the region.
+fn announcements() -> BTreeMap<Place, Vec<Notice>> {
+    let of_name = (Place::Name(name()), notice_of("Changing"));
+    [of_name, (Place::Region(region()), notice_of("Putting"))].into()
 }
 
 fn fault() -> Fault {
@@ -66,7 +77,7 @@ fn fault() -> Fault {
         reason: Reason::AwsUnavailable,
         transient: true,
         outdated: false,
-        refused: false,
+        said: Said::Nothing,
         message,
     }
 }
@@ -242,10 +253,13 @@ async fn a_region_without_a_permit_holds_up_no_other() {
     let bench = bench(each_region(&regions));
     let exhausted = regions[..2].iter().map(|name| Regions::default().get(name).unwrap());
     bench.exhausted.lock().unwrap().extend(exhausted);
+    // It is not asked for and let go of again: others would take it.
+    *bench.permits.lock().unwrap() = 1;
     let outcome = bench.reconcile().await;
     let expected = ["status  us-west-2 at 5", "put us-west-2 bounce.example.com"];
     assert_eq!(bench.log(), expected);
     assert_eq!(outcome.verdict, Verdict::Waiting);
+    *bench.permits.lock().unwrap() = 2;
     bench.exhausted.lock().unwrap().clear();
     bench.reconcile().await;
     let puts: Vec<_> = bench.log().into_iter().filter(|what| what.starts_with("put")).collect();
@@ -259,15 +273,16 @@ async fn what_was_done_before_a_permit_is_missing_is_told_and_the_rest_waits() {
         if world.memory.changes.is_empty() {
             effects.insert(0, change(world, false));
         }
-        Plan { effects, notices: notice(), memory: world.memory.clone(), ..Plan::default() }
+        let memory = world.memory.clone();
+        Plan { effects, announcements: announcements(), memory, ..Plan::default() }
     });
     *bench.permits.lock().unwrap() = 0;
     let outcome = bench.reconcile().await;
-    assert_eq!(bench.log(), ["change bounce.example.com", "event uid-a Published"]);
+    assert_eq!(bench.log(), ["change bounce.example.com", "event uid-a Changing"]);
     assert_eq!(outcome.verdict, Verdict::Waiting);
     *bench.permits.lock().unwrap() = 1;
     bench.reconcile().await;
-    assert_eq!(bench.log()[0], "put us-east-1 bounce.example.com");
+    assert_eq!(bench.log()[..2], ["put us-east-1 bounce.example.com", "event uid-a Putting"]);
 }
 
 #[tokio::test]
@@ -507,16 +522,31 @@ async fn one_whose_effects_take_long_gives_way_between_them() {
 #[tokio::test]
 async fn what_aws_was_told_is_told_of_though_the_object_was_not_written() {
     let bench = bench(|world| Plan {
-        effects: vec![put(world), Effect::WriteStatus(status("after"))],
+        effects: vec![put(world), Effect::WriteStatus(status("after")), change(world, false)],
         notices: notice(),
+        announcements: announcements(),
         ..Plan::default()
     });
     bench.replies.lock().unwrap().push_back(ObjectError::Raced("changed".into()));
     let outcome = bench.reconcile().await;
-    let expected =
-        ["put us-east-1 bounce.example.com", "status after at 5", "event uid-a Published"];
-    assert_eq!(bench.log(), expected);
+    let expected = ["put us-east-1 bounce.example.com", "status after at 5", "event uid-a Putting"];
+    assert_eq!(bench.log(), expected, "nothing of the change and of the status");
     assert_eq!(outcome, Outcome { verdict: Verdict::Raced, again: Again::BackOff });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_is_made_once_status_has_announced_it_however_long_that_took() {
+    let bench = bench(|world| {
+        let announced = |number| [Effect::WriteStatus(status(number)), put(world)];
+        Plan {
+            effects: ["one", "two"].into_iter().flat_map(announced).collect(),
+            ..Plan::default()
+        }
+    });
+    *bench.write_takes.lock().unwrap() = Duration::from_secs(16);
+    let outcome = bench.reconcile().await;
+    assert_eq!(bench.log(), ["status one at 5", "put us-east-1 bounce.example.com"]);
+    assert_eq!(outcome, Outcome { verdict: Verdict::Requeued, again: Again::Now });
 }
 
 #[tokio::test]
@@ -527,17 +557,22 @@ async fn what_was_throttled_goes_before_who_came_later_and_what_was_denied_does_
         asked.lock().unwrap().push(world.standing.is_urgent());
         Plan { memory: world.memory.clone(), ..Plan::default() }
     });
-    let throttled = Fault { refused: true, ..fault() };
-    let denied = Fault { transient: false, ..throttled.clone() };
-    let faults = [None, Some(fault()), Some(denied), Some(throttled)];
+    let refused = Fault { said: Said::No, ..fault() };
+    let denied = Fault { transient: false, ..refused.clone() };
+    let throttled = Fault { said: Said::Later, ..fault() };
+    let put = Place::Region(region());
+    // How long a batch has to wait is not one object's to say.
+    let change = (Place::Name(name()), throttled.clone());
+    let faults = [fault(), refused, denied, throttled].map(|fault| (put.clone(), fault));
+    let faults = [None].into_iter().chain(faults.map(Some)).chain([Some(change)]);
     for fault in faults {
         let (object, _) = bench.reconciler.store.view(&key("a")).unwrap();
         bench.reconciler.memories.amend(&object, |memory| {
             let failed = |fault| WriteFault { fault, at: NOW, count: 1, repair: false };
             memory.faults =
-                fault.map(|fault| (Place::Region(region()), failed(fault))).into_iter().collect();
+                fault.map(|(place, fault)| (place, failed(fault))).into_iter().collect();
         });
         bench.reconcile().await;
     }
-    assert_eq!(*urgent.lock().unwrap(), [false, false, false, true]);
+    assert_eq!(*urgent.lock().unwrap(), [false, false, false, false, true, false]);
 }

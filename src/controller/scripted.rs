@@ -30,11 +30,14 @@ pub(super) type Log = Arc<Mutex<Vec<String>>>;
 pub(super) struct InMemory {
     pub(super) log: Log,
     /// What the next writes answer; success once used up.
-    replies: Arc<Mutex<VecDeque<ObjectError>>>,
+    pub(super) replies: Arc<Mutex<VecDeque<ObjectError>>>,
+    /// How long each write takes.
+    takes: Arc<Mutex<Duration>>,
 }
 
 impl InMemory {
-    fn write(&self, what: &str, object: &SesMailFrom) -> Result<SesMailFrom, ObjectError> {
+    async fn write(&self, what: &str, object: &SesMailFrom) -> Result<SesMailFrom, ObjectError> {
+        take(&self.takes).await;
         let version = object.metadata.resource_version.clone().unwrap();
         self.log.lock().unwrap().push(format!("{what} at {version}"));
         if let Some(error) = self.replies.lock().unwrap().pop_front() {
@@ -48,13 +51,13 @@ impl InMemory {
 
 impl Objects for InMemory {
     async fn add_finalizer(&self, object: &SesMailFrom) -> Result<SesMailFrom, ObjectError> {
-        let mut written = self.write("add finalizer", object)?;
+        let mut written = self.write("add finalizer", object).await?;
         written.metadata.finalizers = Some(vec![FINALIZER.into()]);
         Ok(written)
     }
 
     async fn remove_finalizer(&self, object: &SesMailFrom) -> Result<SesMailFrom, ObjectError> {
-        let mut written = self.write("remove finalizer", object)?;
+        let mut written = self.write("remove finalizer", object).await?;
         written.metadata.finalizers = None;
         Ok(written)
     }
@@ -65,14 +68,14 @@ impl Objects for InMemory {
         status: &SesMailFromStatus,
     ) -> Result<SesMailFrom, ObjectError> {
         let what = format!("status {}", status.mail_from_domain.as_deref().unwrap_or(""));
-        let mut written = self.write(&what, object)?;
+        let mut written = self.write(&what, object).await?;
         written.status = Some(status.clone());
         Ok(written)
     }
 
     async fn post_event(&self, about: &Subject, notice: &Notice) -> Result<(), ObjectError> {
         self.log.lock().unwrap().push(format!("event {} {}", about.uid, notice.reason));
-        Ok(())
+        self.replies.lock().unwrap().pop_front().map_or(Ok(()), Err)
     }
 }
 
@@ -152,6 +155,10 @@ impl Outside for Scripted {
         if self.exhausted.lock().unwrap().contains(region) { None } else { self.permit() }
     }
 
+    fn reserve_put_permit(&self, _: &Grant, region: &Region) -> bool {
+        !self.exhausted.lock().unwrap().contains(region) && *self.permits.lock().unwrap() > 0
+    }
+
     fn change_records(&self, grant: Grant, batch: &Arc<ChangeBatch>) -> Handed {
         let place = grant.place().clone();
         let Place::Name(name) = &place else { return Handed::Refused };
@@ -211,11 +218,16 @@ impl Outside for Scripted {
         _: BehaviorOnMxFailure,
     ) -> Result<(), Fault> {
         self.log(format!("put {region} {}", mail_from.unwrap()));
-        let takes = *self.put_takes.lock().unwrap();
-        if !takes.is_zero() {
-            tokio::time::sleep(takes).await;
-        }
+        take(&self.put_takes).await;
         Ok(())
+    }
+}
+
+/// Takes so long.
+async fn take(time: &Mutex<Duration>) {
+    let time = *time.lock().unwrap();
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
     }
 }
 
@@ -226,6 +238,7 @@ pub(super) struct Bench {
     pub(super) permits: Arc<Mutex<usize>>,
     pub(super) exhausted: Arc<Mutex<BTreeSet<Region>>>,
     pub(super) put_takes: Arc<Mutex<Duration>>,
+    pub(super) write_takes: Arc<Mutex<Duration>>,
     pub(super) changes: Arc<Mutex<Changes>>,
     pub(super) woken: Arc<Mutex<Vec<ObjectKey>>>,
     pub(super) reconciler: Reconciler<InMemory, Scripted>,
@@ -256,7 +269,7 @@ fn settings() -> Settings {
 /// `mail/a` at version 5, and what is planned of it.
 pub(super) fn bench(planner: impl Fn(&World<'_>) -> Plan + Send + Sync + 'static) -> Bench {
     let log = Log::default();
-    let objects = InMemory { log: Arc::clone(&log), replies: Arc::default() };
+    let objects = InMemory { log: Arc::clone(&log), ..InMemory::default() };
     let answers: Answers = Arc::new(Mutex::new(Box::new(|_, _| Answer::NotYet)));
     let outside = Scripted {
         log: Arc::clone(&log),
@@ -278,6 +291,7 @@ pub(super) fn bench(planner: impl Fn(&World<'_>) -> Plan + Send + Sync + 'static
         permits: Arc::clone(&outside.permits),
         exhausted: Arc::clone(&outside.exhausted),
         put_takes: Arc::clone(&outside.put_takes),
+        write_takes: Arc::clone(&objects.takes),
         changes: Arc::clone(&outside.changes),
         woken,
         reconciler: Reconciler {

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::objects::{ObjectError, Objects};
@@ -15,9 +17,11 @@ use crate::authority::ObjectKey;
 use crate::lease::Leadership;
 use crate::plan::Notice;
 
-/// Objects that do not parse and of which nobody has been told: of each the version
-/// that was seen last, so that whoever stands by for months holds no more than there
-/// are.
+/// Whoever could not be told is told after so long.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Objects that do not parse and of which nobody has been told: of each name only the
+/// version that was seen last, however long a process stands by.
 #[derive(Debug, Default)]
 pub(super) struct Unreadables {
     untold: Mutex<HashMap<ObjectKey, Unreadable>>,
@@ -45,8 +49,11 @@ impl Unreadables {
                 self.added.notified().await;
                 continue;
             };
-            if store.is_unreadable(&object.subject.key, &object.version) {
-                post(objects, &object).await;
+            let is_news = store.is_unreadable(&object.subject.key, &object.version);
+            if is_news && !post(objects, &object).await {
+                // There is no status to say it.
+                self.untold().entry(object.subject.key.clone()).or_insert(object);
+                sleep(PAUSE).await;
             }
         }
     }
@@ -62,24 +69,23 @@ impl Unreadables {
     }
 }
 
-async fn post(objects: &impl Objects, object: &Unreadable) {
+/// `false` where it may be posted later.
+async fn post(objects: &impl Objects, object: &Unreadable) -> bool {
     let Unreadable { subject, error, .. } = object;
     let note = format!("the object does not parse and is left alone: {error}");
     let notice = Notice { warning: true, reason: Reason::InvalidSpec.as_str(), note };
-    match objects.post_event(subject, &notice).await {
-        Ok(()) => {}
-        Err(error @ ObjectError::NotLeading) => {
-            debug!(object = %subject.key, %error, "Could not post an Event");
-        }
-        Err(error) => warn!(object = %subject.key, %error, "Could not post an Event"),
+    let Err(error) = objects.post_event(subject, &notice).await else { return true };
+    if matches!(error, ObjectError::NotLeading) {
+        debug!(object = %subject.key, %error, "Could not post an Event");
+    } else {
+        warn!(object = %subject.key, %error, "Could not post an Event");
     }
+    !matches!(error, ObjectError::Unavailable(_))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::time::Duration;
-
     use serde_json::json;
     use tokio::time::timeout;
 
@@ -125,5 +131,25 @@ mod tests {
         assert!(told.is_err());
         let expected = ["event uid-a-3 InvalidSpec", "event uid-late-5 InvalidSpec"];
         assert_eq!(*kubernetes.log.lock().unwrap(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_could_not_be_told_is_told_later_unless_kubernetes_has_said_no() {
+        for (error, times) in [
+            (ObjectError::Unavailable("429".into()), 2),
+            (ObjectError::Refused("forbidden".into()), 1),
+        ] {
+            let store = Store::new("owner".into(), Regions::default());
+            let kubernetes = InMemory::default();
+            kubernetes.replies.lock().unwrap().push_back(error);
+            let leadership = Leadership::elected(Uptime::from_fn(|| Moment::at(Duration::ZERO)));
+            leadership.extend(Moment::at(PAUSE));
+            let unreadables = Unreadables::default();
+            unreadables.add(broken(&store, "a", 1));
+            let telling = unreadables.tell(&kubernetes, &store, &leadership);
+            assert!(timeout(3 * PAUSE, telling).await.is_err());
+            let expected = vec!["event uid-a-1 InvalidSpec"; times];
+            assert_eq!(*kubernetes.log.lock().unwrap(), expected);
+        }
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::world::{Memory, Question, Upkeep};
 use crate::api::{Reason, SesMailFromStatus};
-use crate::authority::Grant;
+use crate::authority::{Grant, Place};
 use crate::mail::{BehaviorOnMxFailure, ChangeBatch, DomainName, MailFromDomain, Region};
 
 /// One thing to do. They are done in order, one at a time, and a cut between
@@ -77,8 +77,11 @@ pub struct Plan {
     /// What to report when there is nothing to do now, where that differs from
     /// the status that the API server holds.
     pub report: Option<Box<SesMailFromStatus>>,
-    /// Posted once the report is written, or with the effects.
+    /// Posted once the report is written; where there are effects, once the first of
+    /// them has written the object, or all are done.
     pub notices: Vec<Notice>,
+    /// Each posted once AWS has been told of its place.
+    pub announcements: BTreeMap<Place, Vec<Notice>>,
     /// What is to be asked again and again. Plan again when an answer differs
     /// from the one that was planned on.
     pub watch: BTreeMap<Question, Upkeep>,

@@ -45,7 +45,7 @@ use std::borrow::Cow;
 pub use desired::Places;
 pub use effect::{Effect, Notice, Plan};
 pub use world::{
-    Answer, Digest, Facts, Fault, Handed, Memory, Question, Remembered, Settings, Unreported,
+    Answer, Digest, Facts, Fault, Handed, Memory, Question, Remembered, Said, Settings, Unreported,
     Upkeep, Value, World, WriteFault,
 };
 

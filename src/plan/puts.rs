@@ -5,6 +5,7 @@ use super::inquiry::{Reading, after};
 use super::names::humane;
 use super::regions::RegionPlan;
 use super::scene::Scene;
+use super::world::Said;
 use crate::api::{Reason, RegionStatus};
 use crate::authority::{Grant, Place, Service};
 use crate::mail::{BehaviorOnMxFailure, MailFromDomain, Origin, Region};
@@ -75,7 +76,7 @@ impl Scene<'_> {
         let intent = match step {
             Step::Rest(finding) => {
                 status.repair_times = self.settled_repairs(counted, &place);
-                return RegionPlan::resting(finding, status);
+                return RegionPlan { right: true, ..RegionPlan::resting(finding, status) };
             }
             Step::Put(intent) => intent,
         };
@@ -128,7 +129,7 @@ impl Scene<'_> {
         // A put that SES refused, throttled for one, has changed nothing that a
         // reading could miss.
         let refused = self.world.memory.faults.get(&Place::Region(region.clone()));
-        let refused = refused.is_some_and(|failed| failed.fault.refused);
+        let refused = refused.is_some_and(|failed| failed.fault.said != Said::Nothing);
         let exempt = intent.exempt || refused;
         if let Some(due) = due.filter(|due| self.world.now < *due && !exempt) {
             self.inquiry.wake_at(due);

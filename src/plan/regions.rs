@@ -26,12 +26,14 @@ pub(super) struct RegionPlan {
     pub would: Option<String>,
     /// Whether the region was read well.
     pub read: bool,
+    /// Whether, as it was read, no put is wanted.
+    pub right: bool,
 }
 
 impl RegionPlan {
     pub(super) fn resting(finding: Finding, status: RegionStatus) -> Self {
         let status = RegionStatus { message: finding.sentence(), ..status };
-        Self { finding, put: None, status: Some(status), would: None, read: true }
+        Self { finding, put: None, status: Some(status), would: None, read: true, right: false }
     }
 }
 

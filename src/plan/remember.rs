@@ -72,6 +72,10 @@ impl Scene<'_> {
         memory.observed |= self.stored.observed_generation != self.desired.generation;
         memory.observed |= decided.is_read();
         self.remember_names(decided, &mut memory);
+        for (region, _) in decided.regions.iter().filter(|(_, plan)| plan.right) {
+            // What failed there was done all the same, or is not wanted any more.
+            memory.faults.remove(&Place::Region(region.clone()));
+        }
         memory
     }
 

@@ -15,6 +15,7 @@ use super::world::{Memory, Unreported, World};
 use crate::api::{
     ConditionType, Reason, RecordState, RecordStatus, RegionStatus, SesMailFromStatus,
 };
+use crate::authority::Place;
 use crate::compact::Compact;
 use crate::mail::{MailFromDomain, RecordType, Region};
 
@@ -230,18 +231,19 @@ impl Effects<'_, '_> {
             self.write_ahead();
         }
         if !handed {
-            self.announce(name, &change);
+            self.announce_change(name, &change);
         }
         let NameChange { grant, batch, repaired, .. } = change;
         let repair = !repaired.is_empty();
         self.plan.effects.push(Effect::ChangeRecords { grant, batch, repair });
     }
 
-    fn announce(&mut self, name: &MailFromDomain, change: &NameChange) {
+    fn announce_change(&mut self, name: &MailFromDomain, change: &NameChange) {
         if !change.adopted.is_empty() {
             let what = change.adopted.join(", ");
             let note = format!("adopted as found, never to be deleted, at {name}: {what}");
-            self.plan.notices.push(Notice { warning: false, reason: "Adopted", note });
+            let notice = Notice { warning: false, reason: "Adopted", note };
+            self.announce(Place::Name(name.clone()), notice);
         }
         if !change.repaired.is_empty() {
             let types: Vec<String> = change.repaired.iter().map(ToString::to_string).collect();
@@ -249,8 +251,13 @@ impl Effects<'_, '_> {
                 "the {} at {name} had been changed or removed; publishing it again",
                 types.join(" and ")
             );
-            self.plan.notices.push(Notice { warning: true, reason: "DriftRepaired", note });
+            let notice = Notice { warning: true, reason: "DriftRepaired", note };
+            self.announce(Place::Name(name.clone()), notice);
         }
+    }
+
+    fn announce(&mut self, place: Place, notice: Notice) {
+        self.plan.announcements.entry(place).or_default().push(notice);
     }
 
     fn count_repairs(&mut self, name: &MailFromDomain, change: &NameChange) {
@@ -276,7 +283,8 @@ impl Effects<'_, '_> {
         let repair = repairs.is_some();
         if let Some(what) = repairs {
             let note = format!("{what} by somebody else; putting it back");
-            self.plan.notices.push(Notice { warning: true, reason: "DriftRepaired", note });
+            let notice = Notice { warning: true, reason: "DriftRepaired", note };
+            self.announce(Place::Region(region.clone()), notice);
         }
         let region = region.clone();
         let effect = Effect::PutMailFrom { grant, region, mail_from, behavior, repair };

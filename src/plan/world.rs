@@ -140,6 +140,17 @@ pub enum Answer {
     },
 }
 
+/// What AWS has said of a request that failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Said {
+    /// Not known: the answer may have been lost, or there was nothing to answer.
+    Nothing,
+    /// No, so that nothing was done.
+    No,
+    /// No for now: there were too many.
+    Later,
+}
+
 /// A failure of AWS or of the way to it, as far as a decision needs it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Fault {
@@ -150,9 +161,8 @@ pub struct Fault {
     /// Whether what was decided on has changed meanwhile (a lost compare-and-swap):
     /// look again at once.
     pub outdated: bool,
-    /// Whether AWS has said no, so that nothing was done; else the answer may have
-    /// been lost.
-    pub refused: bool,
+    /// What AWS has said.
+    pub said: Said,
     /// Names the action and the thing; stable, without request id.
     pub message: String,
 }

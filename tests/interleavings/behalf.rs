@@ -149,6 +149,10 @@ impl Outside for Overheard {
         self.live.put_permit(grant, region)
     }
 
+    fn reserve_put_permit(&self, grant: &Grant, region: &Region) -> bool {
+        self.live.reserve_put_permit(grant, region)
+    }
+
     fn change_records(&self, grant: Grant, batch: &Arc<ChangeBatch>) -> Handed {
         self.behalf.hands_over(self.owner_id, grant.object(), batch);
         self.live.change_records(grant, batch)

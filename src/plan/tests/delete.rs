@@ -4,7 +4,7 @@ use super::small_world::*;
 use crate::api::{DeletionPolicy, Reason};
 use crate::authority::Service;
 use crate::mail::{MailFromStatus, RecordType};
-use crate::plan::{Fault, Question};
+use crate::plan::{Fault, Question, Said};
 
 fn with_policy(spec: &str, policy: DeletionPolicy) -> SmallWorld {
     let mut world = SmallWorld::ready(spec);
@@ -160,7 +160,7 @@ fn a_region_that_fails_for_good_keeps_its_name_and_holds_up_no_other() {
         reason: Reason::AccessDenied,
         transient: false,
         outdated: false,
-        refused: false,
+        said: Said::Nothing,
         message: "ses:GetEmailIdentity on example.com in eu-west-1 is denied".into(),
     };
     world.failing.insert(setting, denied);
@@ -193,7 +193,7 @@ fn what_is_being_deleted_is_not_ready_while_aws_is_away() {
         reason: Reason::AwsUnavailable,
         transient: true,
         outdated: false,
-        refused: false,
+        said: Said::Nothing,
         message: "no answer".into(),
     };
     let questions: Vec<Question> = world.planned().questions.into_keys().collect();
@@ -244,7 +244,7 @@ fn a_zone_that_went_while_it_was_remembered_is_gone() {
         reason: Reason::ZoneNotFound,
         transient: false,
         outdated: false,
-        refused: false,
+        said: Said::Nothing,
         message: "route53 ListResourceRecordSets in Z1: no such hosted zone".into(),
     };
     let zone = crate::mail::HostedZoneId::parse(ZONE).unwrap();

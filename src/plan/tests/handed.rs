@@ -51,10 +51,10 @@ fn a_repair_that_waits_to_be_sent_is_one_repair_and_no_loop() {
     let mut world = in_a_war();
     let first = hand_over(&mut world);
     assert!(matches!(&first.effects[..], [Effect::WriteStatus(_), Effect::ChangeRecords { .. }]));
-    assert_eq!(first.notices.len(), 1);
+    assert_eq!(first.announcements.len(), 1);
     let again = world.planned();
     assert!(matches!(&again.effects[..], [Effect::ChangeRecords { .. }]), "{:?}", again.effects);
-    assert!(again.notices.is_empty(), "it was announced already");
+    assert!(again.announcements.is_empty(), "it was announced already");
     assert_eq!(again.report, None, "nothing has changed since it was written ahead");
 
     world.memory.handed.clear();
@@ -71,7 +71,7 @@ fn another_change_than_the_one_that_waits_is_counted_and_announced() {
     set_ttl(&mut world, 90);
     let other = world.planned();
     assert!(matches!(&other.effects[..], [Effect::WriteStatus(_), Effect::ChangeRecords { .. }]));
-    assert_eq!(other.notices.len(), 1);
+    assert_eq!(other.announcements.len(), 1);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::small_world::*;
 use crate::api::{AdoptionPolicy, RECONCILE_REQUESTED_AT, Reason, RecordState};
 use crate::mail::{DomainName, HostedZoneId, MailFrom, MailFromStatus, RecordType};
-use crate::plan::{Facts, Fault, Question};
+use crate::plan::{Facts, Fault, Question, Said};
 
 #[test]
 fn a_missing_mx_is_put_back_and_announced() {
@@ -379,7 +379,7 @@ fn access_denied_is_told_at_once_and_stalls_after_its_grace() {
         reason: Reason::AccessDenied,
         transient: false,
         outdated: false,
-        refused: false,
+        said: Said::Nothing,
         message: "ses:GetEmailIdentity on example.com in us-east-1 is denied".into(),
     };
     world.failing.insert(setting, denied);

@@ -17,8 +17,8 @@ use crate::mail::{
     Regions, Routing, Seen, Surroundings, Verification, Zone,
 };
 use crate::plan::{
-    Answer, Effect, Facts, Fault, Memory, Notice, Plan, Question, Settings, Upkeep, Value, World,
-    WriteFault, plan,
+    Answer, Effect, Facts, Fault, Memory, Notice, Plan, Question, Said, Settings, Upkeep, Value,
+    World, WriteFault, plan,
 };
 
 pub(super) const ACCOUNT: &str = "111122223333";
@@ -307,12 +307,19 @@ impl SmallWorld {
         let plan = self.planned();
         self.memory = plan.memory.clone();
         let mut did = false;
+        let mut told = BTreeSet::new();
         for effect in &plan.effects {
             did = true;
             if !self.apply(effect) {
                 break;
             }
+            if let Effect::ChangeRecords { grant, .. } | Effect::PutMailFrom { grant, .. } = effect
+            {
+                told.insert(grant.place().clone());
+            }
         }
+        let announced = plan.announcements.iter().filter(|(place, _)| told.contains(place));
+        self.notices.extend(announced.flat_map(|(_, notices)| notices.clone()));
         if let Some(report) = plan.report.as_ref().filter(|_| plan.effects.is_empty()) {
             did = true;
             self.write_status(report);
@@ -533,7 +540,7 @@ pub(super) fn unavailable() -> Fault {
         reason: Reason::AwsUnavailable,
         transient: true,
         outdated: false,
-        refused: false,
+        said: Said::Nothing,
         message: "no answer".into(),
     }
 }

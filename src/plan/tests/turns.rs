@@ -6,7 +6,7 @@ use super::small_world::*;
 use crate::api::RECONCILE_REQUESTED_AT;
 use crate::authority::Place;
 use crate::mail::{ChangeState, MailFromDomain, MailFromStatus, RecordType, Regions};
-use crate::plan::{Effect, Fault, Plan, WriteFault};
+use crate::plan::{Effect, Fault, Plan, Said, WriteFault};
 
 const SECONDS: Duration = Duration::from_secs(5);
 
@@ -97,7 +97,7 @@ fn what_a_person_must_see_does_not_wait_for_a_turn() {
 
 #[test]
 fn a_put_that_was_refused_is_tried_again_before_one_whose_answer_was_lost() {
-    for refused in [true, false] {
+    for said in [Said::Later, Said::No, Said::Nothing] {
         let mut world = SmallWorld::new(ONE_REGION);
         while !world.done.iter().any(|done| done.starts_with("put")) {
             assert!(world.step(), "{:?}", world.done);
@@ -105,7 +105,7 @@ fn a_put_that_was_refused_is_tried_again_before_one_whose_answer_was_lost() {
         world.ses("us-east-1").mail_from = None;
         let message = "ses:PutEmailIdentityMailFromAttributes: throttled".to_owned();
         let reason = crate::api::Reason::AwsUnavailable;
-        let fault = Fault { reason, transient: true, outdated: false, refused, message };
+        let fault = Fault { reason, transient: true, outdated: false, said, message };
         let place = Place::Region(world.settings.regions.get("us-east-1").unwrap());
         world
             .memory
@@ -117,10 +117,24 @@ fn a_put_that_was_refused_is_tried_again_before_one_whose_answer_was_lost() {
         };
         assert!(!puts(&world), "after a pause");
         world.pass(Duration::from_secs(6));
-        assert_eq!(puts(&world), refused, "what was lost may have been done");
+        assert_eq!(puts(&world), said != Said::Nothing, "what was lost may have been done");
         world.pass(world.settings.put_hold_off);
         assert!(puts(&world));
     }
+}
+
+#[test]
+fn a_put_that_failed_is_forgotten_once_none_is_wanted() {
+    let mut world = SmallWorld::ready(ONE_REGION);
+    let place = Place::Region(world.settings.regions.get("us-east-1").unwrap());
+    let failed = WriteFault { fault: unavailable(), at: world.now, count: 3, repair: true };
+    world.memory.faults.insert(place.clone(), failed.clone());
+    world.ses("us-east-1").mail_from = None;
+    world.pass(minutes(11));
+    assert!(world.planned().memory.faults.contains_key(&place), "it is to be tried again");
+    let mut world = SmallWorld::ready(ONE_REGION);
+    world.memory.faults.insert(place, failed);
+    assert!(world.planned().memory.faults.is_empty(), "it was done, or another has mended it");
 }
 
 #[test]
@@ -128,7 +142,7 @@ fn what_a_person_must_mend_is_left_alone_for_longer_than_what_may_pass_unless_on
     let fault = |transient| Fault {
         reason: crate::api::Reason::AccessDenied,
         transient,
-        refused: true,
+        said: Said::No,
         ..unavailable()
     };
     for (transient, longest) in [(true, minutes(5)), (false, hours(1))] {

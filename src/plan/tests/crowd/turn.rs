@@ -10,7 +10,7 @@ use crate::mail::{
     RecordSet, RecordType, Region, Seen, Surroundings, Verification,
 };
 use crate::plan::{
-    Answer, Effect, Facts, Fault, Plan, Question, Upkeep, Value, World, WriteFault, plan,
+    Answer, Effect, Facts, Fault, Plan, Question, Said, Upkeep, Value, World, WriteFault, plan,
 };
 
 impl Crowd {
@@ -184,7 +184,7 @@ impl Crowd {
                 reason: Reason::AwsUnavailable,
                 transient: true,
                 outdated: true,
-                refused: true,
+                said: Said::No,
                 message: "it has changed meanwhile".into(),
             };
             let count = memory.faults.get(place).map_or(0, |before| before.count) + 1;
