@@ -145,7 +145,7 @@ async fn restart(stage: &Stage) -> Result<Restart, Failure> {
     let unseen = || {
         let calls = stage.simulator.with(|world| world.calls()[known..].to_vec());
         let logs = Logs { calls, ..Logs::default() };
-        quota::unseen(&logs, stage.scenario.regions(), n, route53::sweep_pages(stage.scenario))
+        quota::unseen(&logs, stage.scenario.regions(), n, route53::sweep_pages(&stage.scenario))
     };
     // One call for each object is the slowest that may be.
     let (ses, route53) = (stage.scenario.ses_allowance(), stage.scenario.route53_allowance());
