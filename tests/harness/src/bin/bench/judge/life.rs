@@ -11,7 +11,7 @@ use crate::scenario::{Scenario, Zones};
 
 /// `--poll-min` and `--put-hold-off` by default.
 const POLL_MIN: Duration = Duration::from_secs(10);
-const PUT_HOLD_OFF: Duration = Duration::from_secs(60);
+const PUT_HOLD_OFF: Duration = Duration::from_mins(1);
 
 /// Of a whole life.
 pub(crate) fn life(scenario: &Scenario, seen: &Life) -> Vec<Figure> {
