@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::future::Future;
 use std::hash::Hash;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -233,13 +233,22 @@ impl Access {
 
     /// Waits, on behalf of a namespace, for a turn to call.
     pub(super) async fn turn(self: &Arc<Self>, key: &LaneKey, namespace: &str, urgent: bool) {
+        // Its sender is dropped only with the lane, which is not dropped before.
+        let _ = self.queue_call(key, namespace, urgent).await;
+    }
+
+    fn queue_call(
+        self: &Arc<Self>,
+        key: &LaneKey,
+        namespace: &str,
+        urgent: bool,
+    ) -> oneshot::Receiver<()> {
         let lane = self.lane(key);
         let (turn, start) = lane.queue_call(namespace, urgent);
         if start {
             self.work(lane);
         }
-        // Its sender is dropped only with the lane, which is not dropped before.
-        let _ = turn.await;
+        turn
     }
 
     /// The same of a call that many may join: once `urgent` says that a person does,
@@ -253,14 +262,17 @@ impl Access {
         changed: &Notify,
     ) {
         if !urgent() {
-            let mut turn = pin!(self.turn(key, namespace, false));
+            let mut turn = self.queue_call(key, namespace, false);
             loop {
                 tokio::select! {
-                    // A turn that has come must not be dropped: its token would be lost.
-                    biased;
-                    () = &mut turn => return,
+                    _ = &mut turn => return,
                     () = changed.notified() => if urgent() { break },
                 }
+            }
+            // A turn that has come meanwhile is taken: its token would be lost.
+            turn.close();
+            if turn.try_recv().is_ok() {
+                return;
             }
         }
         self.turn(key, namespace, true).await;

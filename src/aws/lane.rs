@@ -134,7 +134,8 @@ impl Lane {
     /// to do something else first and must not lose its place over it.
     pub(super) fn reserve(&self, holder: &ObjectKey, urgent: bool) -> Reserved {
         let mut state = lock(&self.state);
-        if state.reserved.contains_key(holder) {
+        if let Some(lapses) = state.reserved.get_mut(holder) {
+            *lapses = Instant::now() + LAPSE;
             return Reserved { there: true, start: false };
         }
         if self.take_unclaimed(&mut state) {
@@ -337,9 +338,15 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(lane.step(Instant::now()).reserved, [holder("c")], "its place is kept");
         assert!(reserve("c").there);
+        tokio::time::advance(9 * LAPSE / 10).await;
+        assert!(reserve("c").there);
+        tokio::time::advance(9 * LAPSE / 10).await;
+        lane.step(Instant::now());
+        assert!(taken(lane.ask(&holder("d"), false)).is_some());
+        assert!(reserve("c").there, "it has come a second time");
         tokio::time::advance(LAPSE).await;
         lane.step(Instant::now());
-        assert!(taken(lane.ask(&holder("d"), false)).is_some(), "c did not come");
+        assert!(!lane.state.lock().is_ok_and(|state| state.reserved.contains_key(&holder("c"))));
     }
 
     #[tokio::test(start_paused = true)]

@@ -285,12 +285,6 @@ impl Writers {
         (duty, changed)
     }
 
-    /// Whether a person waits in a line.
-    pub(super) fn is_urgent(&self, zone: &HostedZoneId, key: &LineKey) -> bool {
-        let lines = self.zones.get(zone).into_iter().flat_map(|lines| &lines.waiting);
-        lines.filter(|(other, _)| other == key).any(|(_, line)| line.is_urgent())
-    }
-
     /// Whether a person waits in any line of a zone: whatever is on its way there holds
     /// them up.
     pub(super) fn is_waited_for(&self, zone: &HostedZoneId) -> bool {

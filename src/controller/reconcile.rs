@@ -96,7 +96,6 @@ struct Met {
 }
 
 /// What a plan tells persons.
-#[derive(Default)]
 struct Tell {
     notices: Vec<Notice>,
     announcements: BTreeMap<Place, Vec<Notice>>,
@@ -162,7 +161,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
             }
             let (plan, awaits_answer) = self.decide(&object, &standing, &met.no_permit);
             let Plan { effects, undecided, report, watch, wake, mut memory, .. } = plan;
-            let mut tell = Tell { notices: plan.notices, announcements: plan.announcements };
+            let tell = Tell { notices: plan.notices, announcements: plan.announcements };
             let withdrawn = self.withdraw(&object, &effects, &undecided, &mut memory);
             self.memories.keep(&object, memory);
             if !withdrawn {
@@ -171,14 +170,13 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
 
             let awaits_writes = !effects.is_empty();
             if awaits_writes {
-                match self.act(&object, effects, tell, &mut met).await? {
+                match self.act(&object, effects, &tell, &mut met).await? {
                     Next::Plan => continue,
+                    // Nothing was done and nothing told: the report says what waits.
                     Next::Wait => {}
                     Next::Fail => return Ok(Outcome::write_failed(wake)),
                     Next::GiveWay => break,
                 }
-                // It speaks of effects that were not done.
-                tell = Tell::default();
             }
             if let Some(report) = report {
                 self.report(&object, &report, &tell.notices).await?;
@@ -196,7 +194,7 @@ impl<O: Objects, X: Outside> Reconciler<O, X> {
         &self,
         object: &Arc<SesMailFrom>,
         effects: Vec<Effect>,
-        tell: Tell,
+        tell: &Tell,
         met: &mut Met,
     ) -> Result<Next, ObjectError> {
         let puts = regions_put(&effects);

@@ -218,7 +218,7 @@ async fn without_a_permit_nothing_is_written_ahead_and_the_report_is_made() {
     });
     *bench.permits.lock().unwrap() = 0;
     let outcome = bench.reconcile().await;
-    assert_eq!(bench.log(), ["status waiting at 5"]);
+    assert_eq!(bench.log(), ["status waiting at 5", "event uid-a Published"]);
     assert_eq!(outcome.verdict, Verdict::Waiting);
     let resync = Timestamp::constant(1_000_600, 0);
     assert_eq!(outcome.again, Again::At(resync), "should the wake be lost");
@@ -290,7 +290,7 @@ async fn what_was_handed_over_is_waited_for_without_handing_it_over_again() {
     let bench = bench(|world| Plan {
         effects: vec![change(world, true)],
         report: Some(status("publishing")).filter(|_| named(world).is_none()),
-        notices: notice(),
+        announcements: announcements(),
         memory: world.memory.clone(),
         ..Plan::default()
     });
@@ -298,7 +298,7 @@ async fn what_was_handed_over_is_waited_for_without_handing_it_over_again() {
     let outcome = bench.reconcile().await;
     assert_eq!(
         bench.log(),
-        ["change bounce.example.com", "event uid-a Published", "status publishing at 5"]
+        ["change bounce.example.com", "event uid-a Changing", "status publishing at 5"]
     );
     let resync = Timestamp::constant(1_000_600, 0);
     let waits = Outcome { verdict: Verdict::Waiting, again: Again::At(resync) };

@@ -77,8 +77,8 @@ pub struct Plan {
     /// What to report when there is nothing to do now, where that differs from
     /// the status that the API server holds.
     pub report: Option<Box<SesMailFromStatus>>,
-    /// Posted once the report is written; where there are effects, once the first of
-    /// them has written the object, or all are done.
+    /// Posted once the report is written, or, where there are effects, once one of them
+    /// has written the object, or all are done.
     pub notices: Vec<Notice>,
     /// Each posted once AWS has been told of its place.
     pub announcements: BTreeMap<Place, Vec<Notice>>,

@@ -25,6 +25,8 @@ pub(super) struct Put {
 /// What should be done in a region, before it is asked whether it may be done now.
 pub(super) enum Step {
     Rest(Finding),
+    /// No put is wanted: SES holds what it is to hold, or what is another's.
+    Right(Finding),
     Put(Intent),
 }
 
@@ -73,10 +75,11 @@ impl Scene<'_> {
     ) -> RegionPlan {
         let place = Place::Region(region.clone());
         let counted = self.counted_repairs(&status.repair_times);
+        let right = matches!(step, Step::Right(_));
         let intent = match step {
-            Step::Rest(finding) => {
+            Step::Rest(finding) | Step::Right(finding) => {
                 status.repair_times = self.settled_repairs(counted, &place);
-                return RegionPlan { right: true, ..RegionPlan::resting(finding, status) };
+                return RegionPlan { right, ..RegionPlan::resting(finding, status) };
             }
             Step::Put(intent) => intent,
         };

@@ -26,7 +26,7 @@ pub(super) struct RegionPlan {
     pub would: Option<String>,
     /// Whether the region was read well.
     pub read: bool,
-    /// Whether, as it was read, no put is wanted.
+    /// Whether, as it was read, no put is wanted, or SES would take none.
     pub right: bool,
 }
 
@@ -69,7 +69,7 @@ impl Scene<'_> {
         };
         let holding = self.holding(region);
         if let Some(finding) = self.cannot_send(region, identity.as_ref()) {
-            return rest(finding);
+            return RegionPlan { right: true, ..rest(finding) };
         }
         let Some(name) = names.get(target) else { return self.unread_region(region, None) };
         if !name.is_read() && self.rests_on_name(&holding, target) {
@@ -83,7 +83,7 @@ impl Scene<'_> {
                     self.keep(region, target, name, held, stored)
                 }
                 Some(origin) => self.take(region, target, name, held, origin),
-                None => Step::Rest(self.foreign(region, target, held)),
+                None => Step::Right(self.foreign(region, target, held)),
             },
             Holding::Empty => self.begin(region, target, name, stored),
             Holding::Ours(held, _) if held != target => self.move_to(region, held, target, name),

@@ -72,10 +72,11 @@ impl Scene<'_> {
         memory.observed |= self.stored.observed_generation != self.desired.generation;
         memory.observed |= decided.is_read();
         self.remember_names(decided, &mut memory);
-        for (region, _) in decided.regions.iter().filter(|(_, plan)| plan.right) {
-            // What failed there was done all the same, or is not wanted any more.
-            memory.faults.remove(&Place::Region(region.clone()));
-        }
+        // What failed in the others was done all the same, or is not wanted any more.
+        memory.faults.retain(|place, _| match place {
+            Place::Region(region) => decided.regions.get(region).is_some_and(|plan| !plan.right),
+            Place::Name(_) => true,
+        });
         memory
     }
 

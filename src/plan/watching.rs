@@ -31,7 +31,9 @@ impl Scene<'_> {
             MailFromStatus::Success => self.in_success(region, target, name, held, stored),
             MailFromStatus::Pending | MailFromStatus::NotStarted => {
                 match self.in_pending(region, target, held, stored) {
-                    Step::Rest(_) if name.is_stalled() => Step::Rest(unseen(region, target, name)),
+                    Step::Rest(_) | Step::Right(_) if name.is_stalled() => {
+                        Step::Rest(unseen(region, target, name))
+                    }
                     step => step,
                 }
             }
@@ -43,7 +45,7 @@ impl Scene<'_> {
                     DnsVerdict::Wrong(why) => format!(": {why}"),
                     _ => String::new(),
                 };
-                Step::Rest(Finding::new(
+                Step::Right(Finding::new(
                     Reason::TemporaryFailure,
                     format!("SES in {region} does not see the MX of {target} any more{why}"),
                 ))
@@ -115,7 +117,7 @@ impl Scene<'_> {
             if lowered { BehaviorOnMxFailure::UseDefaultValue } else { self.desired.behavior };
         let done = || Finding::new(Reason::Succeeded, format!("SES in {region} uses {target}"));
         if held.behavior == wanted {
-            return Step::Rest(done());
+            return Step::Right(done());
         }
         let raise = wanted == BehaviorOnMxFailure::RejectMessage;
         let tried = stored.and_then(|s| s.reject_tried_generation);
@@ -189,7 +191,7 @@ impl Scene<'_> {
         }
         self.inquiry.wake_at(ends);
         let text = format!("SES in {region} looks for the MX of {target}");
-        Step::Rest(Finding::new(Reason::Pending, text))
+        Step::Right(Finding::new(Reason::Pending, text))
     }
 }
 

@@ -114,7 +114,7 @@ async fn send(
     let ready = caller.clients(access).await.map(|_| ());
     let bucket = LaneKey::Route53(caller.payer());
     if ready.is_ok() {
-        let urgent = || lock(&access.writers).is_urgent(zone, line);
+        let urgent = || lock(&access.writers).is_waited_for(zone);
         access.turn_of_many(&bucket, namespace, urgent, changed).await;
     }
     let members = lock(&access.writers).take(zone, line, Instant::now());

@@ -6,7 +6,7 @@ use super::small_world::*;
 use crate::api::RECONCILE_REQUESTED_AT;
 use crate::authority::Place;
 use crate::mail::{ChangeState, MailFromDomain, MailFromStatus, RecordType, Regions};
-use crate::plan::{Effect, Fault, Plan, Said, WriteFault};
+use crate::plan::{Effect, Fault, Plan, Question, Said, WriteFault};
 
 const SECONDS: Duration = Duration::from_secs(5);
 
@@ -133,8 +133,20 @@ fn a_put_that_failed_is_forgotten_once_none_is_wanted() {
     world.pass(minutes(11));
     assert!(world.planned().memory.faults.contains_key(&place), "it is to be tried again");
     let mut world = SmallWorld::ready(ONE_REGION);
-    world.memory.faults.insert(place, failed);
+    world.memory.faults.insert(place.clone(), failed.clone());
     assert!(world.planned().memory.faults.is_empty(), "it was done, or another has mended it");
+    world.ses("us-east-1").verified = false;
+    world.pass(minutes(11));
+    assert!(world.planned().memory.faults.is_empty(), "once it is verified it is tried at once");
+
+    let mut world = SmallWorld::ready(ONE_REGION);
+    world.set_all(MailFromStatus::Failed);
+    world.memory.faults.insert(place.clone(), failed);
+    world.pass(minutes(11));
+    let questions = world.planned().questions.into_keys();
+    world.silent = questions.filter(|question| matches!(question, Question::Seen(..))).collect();
+    assert!(!world.silent.is_empty(), "a restart asks DNS first");
+    assert!(world.planned().memory.faults.contains_key(&place), "it is only asked again");
 }
 
 #[test]

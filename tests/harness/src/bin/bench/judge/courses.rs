@@ -82,8 +82,8 @@ pub(crate) fn refused(scenario: &Scenario, seen: &Culprit, named: bool) -> Vec<F
     let retries = number(culprit::retries(&whole, &seen.victim, found));
     let limits = (Some(0.0), Some(culprit::retries_allowed(found, end)));
     sheet.add("culprit_retries", "calls", retries, limits);
-    // None where they never were.
-    let floor = number(scenario.n - 1) / scenario.ses_allowance();
+    // None where they never were. The culprit is not put.
+    let floor = number(scenario.n.saturating_sub(2)) / scenario.ses_allowance();
     let limits = (Some(floor), Some(1.5 * floor));
     sheet.add("culprit_others_ready_seconds", "s", seen.others, limits);
     let at_rest = seen.logs.within(seen.at_rest.span);

@@ -31,7 +31,7 @@ pub(crate) const FLOORS: [(&str, &str); 33] = [
         "alone_seconds",
         "no floor: it is T(1); bound: INSYNC, SES's first look, two polls and 2 s, and where a second put follows what lies between two puts",
     ),
-    ("culprit_others_ready_seconds", "(objects - 1) / allowance; bound: half as much again"),
+    ("culprit_others_ready_seconds", "(puts - 1) / allowance; bound: half as much again"),
     (
         "dns_queries_per_object_and_resync",
         "0: while SES says Success there is nothing to ask the DNS",

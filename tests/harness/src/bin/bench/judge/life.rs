@@ -10,7 +10,7 @@ use crate::life::Life;
 use crate::scenario::{Scenario, Zones};
 
 /// `--poll-min` and `--put-hold-off` by default.
-const POLL_MIN: Duration = Duration::from_secs(10);
+const POLL_MIN: Duration = Duration::from_secs(15);
 const PUT_HOLD_OFF: Duration = Duration::from_mins(1);
 
 /// Of a whole life.
