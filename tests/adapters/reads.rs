@@ -15,9 +15,7 @@ const ROUTE53: [&str; 2] = [LIST, ZONES];
 
 /// A zone `example.com` with the id Z1, and the account known.
 async fn example() -> (Stage, Operator, Actor) {
-    let stage = Stage::new().await;
-    let zone = ZoneSpec::public(ACCOUNT, "example.com").id("Z1");
-    stage.sim.with(|world| world.create_zone(zone)).unwrap();
+    let stage = Stage::with_zone().await;
     let mut operator = stage.operator();
     operator.knows_its_account().await;
     (stage, operator, object("a", &[]))

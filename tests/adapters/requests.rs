@@ -152,7 +152,7 @@ async fn a_question_that_asks_for_later_than_what_is_on_its_way_is_sent_again() 
     let mut operator = canned.operator(fast()).await;
     let (a, b) = (object("a", &[]), object("b", &[]));
     let identity = domain("example.com");
-    let ask = |aws: &ses_mailfrom::aws::Aws, actor: &crate::stage::Actor, from| {
+    let ask = |aws: &Aws, actor: &Actor, from| {
         aws.mail_from(actor.sight(), &identity, &region(REGION), from)
     };
     ask(&operator.aws, &a, ANY);
@@ -180,9 +180,8 @@ async fn a_question_whose_authority_ended_while_it_waited_is_not_sent() {
     let mut operator = canned.operator(fast()).await;
     let (a, b) = (object("a", &[]), object("b", &[]));
     let identity = domain("example.com");
-    let ask = |aws: &ses_mailfrom::aws::Aws, actor: &crate::stage::Actor| {
-        aws.mail_from(actor.sight(), &identity, &region(REGION), ANY)
-    };
+    let ask =
+        |aws: &Aws, actor: &Actor| aws.mail_from(actor.sight(), &identity, &region(REGION), ANY);
     assert_eq!(ask(&operator.aws, &a), Reply::NotYet);
     a.lose_authority();
     assert_eq!(operator.woken().await, a.key(), "it decides anew");

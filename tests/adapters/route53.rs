@@ -18,9 +18,7 @@ const NAME: &str = "bounce.example.com";
 
 /// A delegated zone `example.com` with the id Z1.
 async fn example() -> (Stage, Operator, Actor) {
-    let stage = Stage::new().await;
-    let zone = ZoneSpec::public(ACCOUNT, "example.com").id("Z1");
-    stage.sim.with(|world| world.create_zone(zone)).unwrap();
+    let stage = Stage::with_zone().await;
     let operator = stage.operator();
     (stage, operator, object("a", &[NAME]))
 }

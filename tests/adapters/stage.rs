@@ -8,8 +8,8 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials as Keys;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_simulator::{
-    ACCESS_KEY, Config, Listen, Quotas, RecordSet as SimSet, RecordType as SimType, Serving,
-    SimClock, Simulator,
+    ACCESS_KEY, ACCOUNT, Config, Listen, Quotas, RecordSet as SimSet, RecordType as SimType,
+    Serving, SimClock, Simulator, ZoneSpec,
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jiff::Timestamp;
@@ -199,7 +199,15 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Puts a record set into the zone with the id Z1.
+    /// With a delegated zone `example.com` that has the id Z1.
+    pub(crate) async fn with_zone() -> Self {
+        let stage = Self::new().await;
+        let zone = ZoneSpec::public(ACCOUNT, "example.com").id("Z1");
+        stage.sim.with(|world| world.create_zone(zone)).unwrap();
+        stage
+    }
+
+    /// Puts a record set into that zone.
     pub(crate) fn add(&self, name: &str, kind: SimType, values: &[&str]) {
         self.add_set(SimSet::new(name, kind, 300, values).unwrap());
     }
